@@ -1,0 +1,58 @@
+# Every action of the project; `make help` lists them. Each that needs the virtual environment makes it first.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/pip --disable-pip-version-check --quiet
+# What systemd-python compiles against.
+SYSTEMD_PACKAGES := gcc pkg-config python3-dev libsystemd-dev
+# Foreign RTSP clients that the tests run against the simulator.
+CLIENT_PACKAGES := ffmpeg gstreamer1.0-tools gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gstreamer1.0-libav
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check format bench lock clients clean
+
+help: ## Show this list
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+setup: $(VENV)/installed ## Make .venv with everything in it
+
+$(VENV)/installed: pyproject.toml requirements.lock
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) install -c requirements.lock -e '.[dev]'
+	@pkg-config --exists libsystemd 2>/dev/null || { test "$$(id -u)" = 0 && command -v apt-get >/dev/null && \
+		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
+		$(SYSTEMD_PACKAGES) >/dev/null; } || true
+	@$(PIP) install -c requirements.lock -e '.[systemd]' 2>/dev/null || echo "left out: systemd-python, which \
+	tells systemd that the daemon is ready; it needs $(SYSTEMD_PACKAGES)"
+	@touch $@
+
+demo: setup ## 32 simulated cameras and the daemon; SECONDS=60, VIDEO=FILE[:COUNT], MODEL=FILE.cfg
+	@$(BIN)/mosaicd demo $(if $(SECONDS),--seconds $(SECONDS)) $(foreach file,$(VIDEO),--video $(file)) \
+		$(if $(MODEL),--model $(MODEL))
+
+test: setup ## Run the tests; T="-k name" chooses
+	$(BIN)/python -m pytest $(T)
+
+check: setup ## Format, lint and types, as CI checks them
+	$(BIN)/ruff format --check --quiet .
+	$(BIN)/ruff check --quiet .
+	$(BIN)/mypy
+
+format: setup ## Format the code
+	$(BIN)/ruff format --quiet .
+	$(BIN)/ruff check --quiet --fix .
+
+bench: setup ## Measure the main job and the simulator on this machine
+	$(BIN)/python bench/simulator.py
+	$(BIN)/python bench/main_job.py
+
+lock: setup ## Write requirements.lock from what is installed
+	$(BIN)/pip freeze --exclude-editable | sort -f > requirements.lock
+
+clients: ## Install the foreign RTSP clients that some tests use (root, apt)
+	apt-get update -qq
+	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(CLIENT_PACKAGES) >/dev/null
+
+clean: ## Remove what was made here
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
