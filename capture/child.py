@@ -1,0 +1,72 @@
+"""How a child process of the supervisor begins: its arguments, its tie to its parent, its channel.
+
+Used by both kinds of child. Only ``main`` functions call :func:`adopt`.
+"""
+
+import argparse
+import ctypes
+import faulthandler
+import os
+import select
+import signal
+import socket
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from capture.channel import Channel
+from capture.exits import ExitCode
+from capture.messages import FromSupervisor, LastWords
+
+PR_SET_PDEATHSIG = 1
+"""linux/prctl.h."""
+
+M = TypeVar("M")
+
+
+@dataclass(frozen=True, slots=True)
+class Childhood:
+    """What a child was born with."""
+
+    name: str
+    channel: Channel[FromSupervisor]
+
+
+def adopt(description: str) -> Childhood:
+    """Read the command line, tie this process to its parent's life, and take up the channel.
+
+    Exits with ORPHANED when the parent is already gone. The signal follows the parent's spawning *thread*, which
+    therefore lives as long as the supervisor.
+    """
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("name", help="what the supervisor calls this process")
+    parser.add_argument("--fd", type=int, required=True, help="descriptor of the channel to the supervisor")
+    parser.add_argument("--parent", type=int, required=True, help="process id of the supervisor")
+    arguments = parser.parse_args()
+    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != arguments.parent:
+        sys.exit(ExitCode.ORPHANED)
+    faulthandler.enable()
+    return Childhood(arguments.name, Channel(socket.socket(fileno=arguments.fd), FromSupervisor))
+
+
+def wait_readable(fds: list[int], timeout_s: float) -> list[int]:
+    """Wait until one of the descriptors can be read; return those that can."""
+    poll = select.poll()
+    for fd in fds:
+        poll.register(fd, select.POLLIN)
+    return [fd for fd, _ in poll.poll(max(0, int(timeout_s * 1000)))]
+
+
+def memory_mib() -> float:
+    """Return the resident memory of this process in MiB (proc(5), statm)."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+
+def leave(channel: Channel[M], code: ExitCode, message: str) -> None:
+    """Say why, and end this process at once, whatever its other threads are doing."""
+    channel.send(LastWords(int(code), message))
+    sys.stderr.flush()
+    os._exit(code)

@@ -1,0 +1,153 @@
+"""The compositor: one thread that puts the newest tiles of its cameras on canvases. Waits for no camera.
+
+Owns the slots' writers. Mosaics are opened and closed by the capture process's main thread, which replaces the tuple
+of mosaics whole; the thread reads that tuple once a turn.
+"""
+
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from capture.layout import GREY, TILES, Canvas, Rect
+from capture.messages import MosaicReport
+from capture.reader import CameraReader, Tile
+from capture.slot import BUFFERS, SlotWriter, TileHeader
+
+IDLE_S = 0.2
+"""Longest sleep, so that an opened mosaic is seen soon."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Taken:
+    """What one tile of the mosaic has taken from its reader."""
+
+    reader: CameraReader | None = None
+    number: int = 0
+    """The reader's tile that was composed last."""
+    composed: int = 0
+    """How many different tiles were."""
+
+
+class MosaicComposer:
+    """One mosaic: its cameras and its slot."""
+
+    def __init__(self, name: str, canvas: Canvas, period_s: float, phase_s: float, stale_s: float) -> None:
+        self.name = name
+        self.slot = SlotWriter(name, canvas)
+        self.cameras: tuple[CameraReader | None, ...] = (None,) * TILES
+        """Replaced whole, by the thread that opens and closes mosaics."""
+        self._canvas = canvas
+        self._period_s = period_s
+        self._phase_s = phase_s
+        self._stale_s = stale_s
+        self._drawn: list[list[Rect | None]] = [[None] * TILES for _ in range(BUFFERS)]
+        """For each buffer and tile the content that it holds; None is a blank cell."""
+        self._is_clean = [False] * BUFFERS
+        self._taken = [_Taken()] * TILES
+        self._composed = 0
+        self._skipped = 0
+        self._live_tiles = 0
+
+    def next_tick_s(self, now_s: float) -> float:
+        """Return the first moment after ``now_s`` at which this mosaic is due (monotonic)."""
+        ticks = (now_s - self._phase_s) // self._period_s + 1
+        return self._phase_s + float(ticks) * self._period_s
+
+    def superseded_of(self, reader: CameraReader) -> int:
+        """Return how many tiles of this reader were replaced before they were put on a canvas."""
+        return sum(taken.number - taken.composed for taken in self._taken if taken.reader is reader)
+
+    def report(self) -> MosaicReport:
+        """Return this mosaic's counters."""
+        return MosaicReport(self.name, self._composed, self._skipped, self._live_tiles)
+
+    def compose(self, now_s: float) -> bool:
+        """Publish a canvas of the newest tiles; return False, and count it, if no tile is new."""
+        cameras = self.cameras
+        tiles = [self._live(camera, now_s) for camera in cameras]
+        self._live_tiles = sum(tile is not None for tile in tiles)
+        is_new = False
+        for i, (camera, tile) in enumerate(zip(cameras, tiles, strict=True)):
+            if camera is None or tile is None:
+                continue
+            taken = self._taken[i] if self._taken[i].reader is camera else _Taken(camera)
+            if tile.number != taken.number:
+                is_new = True
+                self._taken[i] = _Taken(camera, tile.number, taken.composed + 1)
+        if not is_new:
+            self._skipped += 1
+            return False
+        index, pixels = self.slot.begin()
+        headers: list[TileHeader | None] = []
+        for i, (camera, tile) in enumerate(zip(cameras, tiles, strict=True)):
+            place = self._canvas.content(i, tile.source_wh) if tile else None
+            if place != self._drawn[index][i] or not self._is_clean[index]:
+                pixels[self._canvas.cell(i).slices] = GREY
+                self._drawn[index][i] = place
+            if camera is None or tile is None or place is None:
+                headers.append(None)
+                continue
+            pixels[place.slices] = tile.pixels
+            headers.append(
+                TileHeader(
+                    camera=camera.spec.name,
+                    epoch=camera.spec.epoch,
+                    composed_number=self._taken[i].composed,
+                    pts_s=tile.pts_s,
+                    captured_at=tile.captured_at,
+                    captured_mono_s=tile.captured_mono_s,
+                    source_wh=tile.source_wh,
+                    content=place,
+                )
+            )
+        self._is_clean[index] = True
+        self.slot.publish(tuple(headers), now_s)
+        self._composed += 1
+        return True
+
+    def _live(self, camera: CameraReader | None, now_s: float) -> Tile | None:
+        tile = camera.newest if camera else None
+        return tile if tile and now_s - tile.captured_mono_s <= self._stale_s else None
+
+
+class Compositor:
+    """The thread that composes each mosaic at its ticks."""
+
+    def __init__(self) -> None:
+        self.mosaics: Sequence[MosaicComposer] = ()
+        self.steps = 0
+        """Turns of the loop: the sign of life of this thread."""
+        self._composing: frozenset[MosaicComposer] = frozenset()
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="compositor")
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread.start()
+
+    def stop(self, timeout_s: float) -> bool:
+        """End the thread; return whether it has ended within the deadline."""
+        self._stop.set()
+        self._thread.join(timeout_s)
+        return not self._thread.is_alive()
+
+    def step(self, since_s: float, now_s: float) -> float:
+        """Compose what became due in (since, now]; return the next moment at which something is due."""
+        mosaics = frozenset(self.mosaics)
+        for closed in self._composing - mosaics:
+            closed.slot.close()
+        self._composing = mosaics
+        due = [mosaic for mosaic in mosaics if mosaic.next_tick_s(since_s) <= now_s]
+        for mosaic in due:
+            mosaic.compose(time.monotonic())
+        self.steps += 1
+        return min((mosaic.next_tick_s(now_s) for mosaic in mosaics), default=now_s + IDLE_S)
+
+    def _run(self) -> None:
+        since_s = time.monotonic()
+        next_s = since_s
+        while not self._stop.wait(max(0.0, min(next_s - time.monotonic(), IDLE_S))):
+            now_s = time.monotonic()
+            next_s = self.step(since_s, now_s)
+            since_s = now_s

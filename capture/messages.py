@@ -1,0 +1,285 @@
+"""What the supervisor and its children say to each other: typed structs, msgpack on the wire. Pure.
+
+Every message is validated on receipt; a child is not trusted. msgspec accepts NaN and infinities, so whoever uses a
+number from a child checks its range. A message that carries descriptors says so; they come in the order named.
+"""
+
+from enum import StrEnum
+from typing import Literal
+
+import msgspec
+
+
+class CameraState(StrEnum):
+    """Where a camera's reader is."""
+
+    CONNECTING = "connecting"
+    STREAMING = "streaming"
+    STALLED = "stalled"
+    """Connected, but no frame has come for the stale time."""
+    BACKOFF = "backoff"
+    STOPPED = "stopped"
+
+
+class Reason(StrEnum):
+    """Why a camera is not streaming: the closed set of the ``reason`` label."""
+
+    REFUSED = "refused"
+    """Nobody listens at that address."""
+    UNREACHABLE = "unreachable"
+    """No route, or no such host."""
+    TIMEOUT = "timeout"
+    """Connected, but no answer within the timeout."""
+    UNAUTHORIZED = "unauthorized"
+    """User name or password is wrong."""
+    NOT_FOUND = "not_found"
+    """The server or the file system has no such stream."""
+    NOT_VIDEO = "not_video"
+    """Something answered, but it is no video stream that can be decoded."""
+    HANG = "hang"
+    """Frames stopped coming in mid-stream, with the connection open."""
+    ENDED = "ended"
+    """The stream was closed by the other side."""
+    BROKEN = "broken"
+    """The stream could not be read any further."""
+
+
+class Message(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=True):
+    """Base of all messages."""
+
+
+# --- supervisor -> capture -------------------------------------------------------------------------------------------
+
+
+class CameraSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """All that a reader needs. Holds the password: only the wire and the reader ever see it."""
+
+    name: str
+    url: str
+    """Without credentials."""
+    fps: float
+    """Frames analyzed a second, at most."""
+    username: str = ""
+    password: str = ""
+    epoch: int = 0
+    """Changes whenever the supervisor changes this camera; travels with each tile."""
+
+    def __repr__(self) -> str:
+        return f"CameraSpec(name={self.name!r}, epoch={self.epoch})"
+
+
+class CaptureSetup(Message, frozen=True):
+    """First message to a capture process."""
+
+    canvas_wh: tuple[int, int]
+    fps: float
+    """Mosaics composed a second, for each mosaic."""
+    stale_s: float
+    open_timeout_s: float
+    read_timeout_s: float
+
+
+class OpenMosaic(Message, frozen=True):
+    """Start (or change) a mosaic. A changed mosaic keeps its slot and the readers whose camera did not change."""
+
+    name: str
+    cameras: tuple[CameraSpec | None, ...]
+    """One for each tile."""
+    phase_ratio: float = 0.0
+    """Where in its period the mosaic is composed, 0 to 1, so that many mosaics do not fall on one moment."""
+
+
+class CloseMosaic(Message, frozen=True):
+    """End a mosaic, its readers and its slot."""
+
+    name: str
+
+
+class Stop(Message, frozen=True):
+    """To any child: finish and exit with code 0."""
+
+
+# --- capture -> supervisor -------------------------------------------------------------------------------------------
+
+
+class Ready(Message, frozen=True):
+    """From any child: set up, and able to work."""
+
+    memory_mib: float = 0.0
+    """Resident memory of the process."""
+    detail: str = ""
+    """What a person wants to read in the log: engine, versions."""
+
+
+class SlotOpened(Message, frozen=True):
+    """A mosaic's slot. Carries two descriptors: the sealed memfd and the eventfd that wakes its reader."""
+
+    mosaic: str
+
+
+class CameraTransition(Message, frozen=True):
+    """A camera came up, or went down for a new reason. Sent once for each change, not for each try."""
+
+    camera: str
+    epoch: int
+    state: CameraState
+    reason: Reason | None = None
+    detail: str = ""
+    """One line for a person; never holds a URL."""
+
+
+class CameraCounts(msgspec.Struct, frozen=True):
+    """Counters of one camera since its process started."""
+
+    connects: int = 0
+    packets: int = 0
+    bytes: int = 0
+    frames: int = 0
+    """Frames decoded."""
+    rate: int = 0
+    """Dropped: above the analysis rate."""
+    superseded: int = 0
+    """Dropped: a newer tile came before the mosaic was composed."""
+    damaged: int = 0
+    """Dropped: the decoder could not use it, or flagged it."""
+
+
+class CameraReport(msgspec.Struct, frozen=True):
+    """One camera, once a second."""
+
+    camera: str
+    state: CameraState
+    reason: Reason | None
+    counts: CameraCounts
+    failures: dict[Reason, int]
+    """Attempts that ended, by reason, since the process started."""
+    source_wh: tuple[int, int] = (0, 0)
+    last_frame_at: float = 0.0
+    """Wall clock of the newest frame, 0 before the first."""
+
+
+class MosaicReport(msgspec.Struct, frozen=True):
+    """One mosaic, once a second."""
+
+    mosaic: str
+    composed: int
+    """Canvases published since the process started."""
+    skipped: int
+    """Ticks at which nothing was new."""
+    live_tiles: int
+    """Tiles that were valid at the last tick."""
+
+
+class CaptureReport(Message, frozen=True):
+    """Sign of life and counters of a capture process, about once a second."""
+
+    cameras: tuple[CameraReport, ...]
+    mosaics: tuple[MosaicReport, ...]
+    steps: int
+    """Turns of the compositor since the process started: the work by which it is judged alive."""
+    cpu_s: float
+    memory_mib: float
+
+
+# --- supervisor -> worker --------------------------------------------------------------------------------------------
+
+
+class Load(Message, frozen=True):
+    """First message to a worker: what to load, and what it may use."""
+
+    engine: str
+    cfg: str
+    weights: str
+    names: str
+    canvas_wh: tuple[int, int]
+    threads: int
+    on_gpu: bool
+    memory_mode: Literal["fraction", "growth", "all"]
+    memory_limit_mib: int | None
+    score: float
+    iou: float
+    stale_s: float
+
+
+class Assign(Message, frozen=True):
+    """Answer this mosaic from now on. Carries two descriptors: memfd and eventfd.
+
+    An assignment with the ``slot_id`` of an earlier one is ignored; a mosaic is assigned anew when its capture process
+    has been replaced.
+    """
+
+    mosaic: str
+    slot_id: int
+    labels: dict[str, tuple[str, ...]]
+    """For each camera the labels wanted; a camera that is not named here wants all."""
+    min_score: dict[str, float]
+    """For each camera its own threshold, where it has one."""
+
+
+class Unassign(Message, frozen=True):
+    """Leave this slot alone from now on."""
+
+    slot_id: int
+
+
+# --- worker -> supervisor --------------------------------------------------------------------------------------------
+
+
+class Sighting(msgspec.Struct, frozen=True):
+    """One thing seen, in its camera's own pixels."""
+
+    label: str
+    score: float
+    box: tuple[float, float, float, float]
+    """x1, y1, x2, y2."""
+
+
+class TileAnswer(msgspec.Struct, frozen=True):
+    """One tile answered: all that was seen on one frame of one camera."""
+
+    camera: str
+    epoch: int
+    composed_number: int
+    """Running number of this camera's frames that were put on a canvas; repeats and gaps show by it."""
+    frame_time_s: float
+    """The frame's pts."""
+    captured_at: float
+    """Wall clock, seconds since 1970."""
+    captured_mono_s: float
+    source_wh: tuple[int, int]
+    sightings: tuple[Sighting, ...]
+
+
+class Answer(Message, frozen=True):
+    """One mosaic answered. Tiles that were blank or stale are left out."""
+
+    mosaic: str
+    slot_id: int
+    canvas_number: int
+    composed_mono_s: float
+    inference_s: float
+    """Time in the engine alone."""
+    tiles: tuple[TileAnswer, ...]
+
+
+class WorkerReport(Message, frozen=True):
+    """Sign of life and counters of a worker, about once a second."""
+
+    answered: int
+    stale: int
+    """Canvases that were dropped because they were too old when read."""
+    torn: int
+    """Reads that the writer overtook; each was read again."""
+    cpu_s: float
+    memory_mib: float
+
+
+class LastWords(Message, frozen=True):
+    """Why a child ends, in its own words. Its exit code says the same; this adds the sentence."""
+
+    exit_code: int
+    message: str
+
+
+FromSupervisor = CaptureSetup | OpenMosaic | CloseMosaic | Load | Assign | Unassign | Stop
+FromChild = Ready | SlotOpened | CameraTransition | CaptureReport | Answer | WorkerReport | LastWords

@@ -1,0 +1,184 @@
+"""A capture process: reader threads for its cameras, one compositor thread for its mosaics, and this main thread.
+
+The main thread owns the readers and the compositor, obeys the supervisor, and reports. A crash here, in a decoder that
+was fed something hostile, costs only the cameras of this process.
+"""
+
+import os
+import threading
+import time
+from typing import Any
+
+from capture.camerastate import Condition
+from capture.channel import Channel, ChannelError
+from capture.child import adopt, leave, memory_mib, wait_readable
+from capture.compositor import Compositor, MosaicComposer
+from capture.exits import ExitCode
+from capture.layout import Canvas
+from capture.messages import (
+    CameraSpec,
+    CameraTransition,
+    CaptureReport,
+    CaptureSetup,
+    CloseMosaic,
+    OpenMosaic,
+    Ready,
+    SlotOpened,
+    Stop,
+)
+from capture.reader import CameraReader, sampler_for
+from capture.source import SourceOptions
+
+REPORT_S = 1.0
+LOOK_S = 0.2
+"""How often the cameras' conditions are looked at."""
+JOIN_S = 0.5
+
+
+class CaptureProcess:
+    """The main thread's work."""
+
+    def __init__(self, channel: Channel[Any], setup: CaptureSetup) -> None:
+        self._channel = channel
+        self._setup = setup
+        self._canvas = Canvas(*setup.canvas_wh)
+        self._compositor = Compositor()
+        self._mosaics: dict[str, MosaicComposer] = {}
+        self._told: dict[CameraReader, Condition] = {}
+        self._leaving: list[CameraReader] = []
+        """Readers of removed cameras, whose threads end at their next packet or timeout."""
+        self._report_due_s = 0.0
+
+    def start(self) -> None:
+        """Start composing and say so."""
+        self._compositor.start()
+        self._channel.send(Ready(memory_mib()))
+
+    def obey(self, message: object) -> bool:
+        """Carry out one message; return False for Stop."""
+        match message:
+            case OpenMosaic():
+                self._open(message)
+            case CloseMosaic(name):
+                if mosaic := self._mosaics.pop(name, None):
+                    self._compositor.mosaics = tuple(self._mosaics.values())
+                    self._retire([reader for reader in mosaic.cameras if reader])
+            case Stop():
+                return False
+        return True
+
+    def step(self, now_s: float) -> None:
+        """Tell what changed, and report when it is due."""
+        stale_s = self._setup.stale_s
+        for mosaic in self._mosaics.values():
+            for reader in mosaic.cameras:
+                if reader is None:
+                    continue
+                condition = reader.condition(now_s, stale_s)
+                if condition.is_news_after(self._told.get(reader)):
+                    told = CameraTransition(
+                        reader.spec.name, reader.spec.epoch, condition.state, condition.reason, condition.detail
+                    )
+                    if self._channel.send(told):
+                        self._told[reader] = condition
+        self._leaving = [reader for reader in self._leaving if not reader.join(0)]
+        if now_s >= self._report_due_s:
+            self._report_due_s = now_s + REPORT_S
+            self._channel.send(self._report(now_s))
+
+    def stop(self) -> None:
+        """Stop all threads that can be stopped in time; the rest ends with the process."""
+        readers = [reader for mosaic in self._mosaics.values() for reader in mosaic.cameras if reader]
+        self._retire(readers)
+        self._compositor.stop(JOIN_S)
+        deadline = time.monotonic() + JOIN_S
+        for reader in self._leaving:
+            reader.join(max(0.0, deadline - time.monotonic()))
+
+    def _open(self, message: OpenMosaic) -> None:
+        period_s = 1.0 / self._setup.fps
+        phase_s = message.phase_ratio * period_s
+        mosaic = self._mosaics.get(message.name)
+        old = [reader for reader in mosaic.cameras if reader] if mosaic else []
+        kept = {reader.spec: reader for reader in old}
+        readers = tuple(
+            kept.pop(spec, None) or self._reader(spec, phase_s) if spec else None for spec in message.cameras
+        )
+        self._retire(list(kept.values()))
+        is_new = mosaic is None
+        if mosaic is None:
+            mosaic = MosaicComposer(message.name, self._canvas, period_s, phase_s, self._setup.stale_s)
+            self._mosaics[message.name] = mosaic
+        mosaic.cameras = readers
+        self._compositor.mosaics = tuple(self._mosaics.values())
+        for reader in readers:
+            if reader and reader not in old:
+                reader.start()
+        if is_new:
+            self._channel.send(SlotOpened(message.name), (mosaic.slot.fd, mosaic.slot.wake_fd))
+
+    def _reader(self, spec: CameraSpec, phase_s: float) -> CameraReader:
+        options = SourceOptions(
+            spec.url, spec.username, spec.password, self._setup.open_timeout_s, self._setup.read_timeout_s
+        )
+        return CameraReader(spec, options, self._canvas.tile_wh, sampler_for(spec, self._setup.fps, phase_s))
+
+    def _retire(self, readers: list[CameraReader]) -> None:
+        for reader in readers:
+            reader.stop()
+            self._told.pop(reader, None)
+        self._leaving += readers
+
+    def _report(self, now_s: float) -> CaptureReport:
+        return CaptureReport(
+            cameras=tuple(
+                reader.report(now_s, self._setup.stale_s, mosaic.superseded_of(reader))
+                for mosaic in self._mosaics.values()
+                for reader in mosaic.cameras
+                if reader
+            ),
+            mosaics=tuple(mosaic.report() for mosaic in self._mosaics.values()),
+            steps=self._compositor.steps,
+            cpu_s=time.process_time(),
+            memory_mib=memory_mib(),
+        )
+
+
+def run(channel: Channel[Any]) -> ExitCode:
+    """Serve one supervisor until it says Stop, or is gone."""
+    process: CaptureProcess | None = None
+    while True:
+        wait_readable([channel.fileno()], LOOK_S)
+        while (received := channel.receive()) is not None:
+            for fd in received.fds:
+                os.close(fd)
+            if isinstance(received.message, CaptureSetup) and process is None:
+                process = CaptureProcess(channel, received.message)
+                process.start()
+            elif process and not process.obey(received.message):
+                process.stop()
+                return ExitCode.OK
+        if process:
+            process.step(time.monotonic())
+
+
+def main() -> None:
+    """Entry point of ``python -m capture.process``."""
+    born = adopt("A capture process of mosaicd; started by its supervisor.")
+    # A thread that died of a bug must not be missed: the process ends, and its successor has all its threads.
+    threading.excepthook = lambda death: leave(
+        born.channel, ExitCode.BROKEN, f"{death.thread.name if death.thread else '?'}: {death.exc_value!r}"
+    )
+    try:
+        code = run(born.channel)
+    except ChannelError:
+        code = ExitCode.ORPHANED
+    except Exception as error:  # noqa: BLE001 - the top of the process: report and end
+        leave(born.channel, ExitCode.BROKEN, f"{type(error).__name__}: {error}")
+        return
+    # Readers blocked in FFmpeg would keep the interpreter waiting for their timeouts.
+    leave(born.channel, code, "")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,226 @@
+"""A source: one connection to one camera, or one file, read to its end. Knows nothing of retries.
+
+Owned by the thread that reads it: only that thread opens, reads and closes (closing from another leaves the reader
+blocked). Ends with a :class:`SourceError`, whose text never holds the URL: FFmpeg's own errors carry it, password and
+all, in ``str(e)``, ``e.args`` and ``e.filename``, so they are neither shown nor chained.
+"""
+
+import errno
+import os
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from urllib.parse import parse_qs, quote, unquote, urlsplit, urlunsplit
+
+import av
+import av.error
+
+from capture.messages import Reason
+
+PROTOCOLS = {"rtsp": "rtsp,rtp,tcp", "file": "file"}
+"""What FFmpeg may open for a source, and nothing else: a stream must not lead it to other files or hosts."""
+
+_PROBE = {"analyzeduration": "500000", "probesize": "32768"}
+"""Microseconds and bytes: a camera is up in one second instead of four."""
+
+_SENTENCES = {
+    Reason.REFUSED: "connection refused: nobody listens there",
+    Reason.UNREACHABLE: "host not found, or no route to it",
+    Reason.TIMEOUT: "no answer within {timeout:g} s",
+    Reason.UNAUTHORIZED: "user name or password refused",
+    Reason.NOT_FOUND: "no such stream",
+    Reason.NOT_VIDEO: "what answers is no video stream that can be decoded",
+    Reason.HANG: "no packet for {timeout:g} s",
+    Reason.ENDED: "the stream ended",
+    Reason.BROKEN: "the stream could not be read on",
+}
+
+
+class SourceError(Exception):
+    """Why a source ended."""
+
+    def __init__(self, reason: Reason, detail: str) -> None:
+        super().__init__(f"{reason}: {detail}")
+        self.reason = reason
+        self.detail = detail
+
+
+@dataclass(frozen=True, slots=True)
+class SourceOptions:
+    """Where to read, and how long to wait. ``url`` holds no credentials."""
+
+    url: str
+    username: str = ""
+    password: str = ""
+    open_timeout_s: float = 5.0
+    read_timeout_s: float = 5.0
+
+    def __repr__(self) -> str:
+        return "SourceOptions(...)"
+
+
+@dataclass(slots=True)
+class Tally:
+    """Counters of a source, kept over all connections of a reader; only the reading thread writes."""
+
+    connects: int = 0
+    packets: int = 0
+    bytes: int = 0
+    frames: int = 0
+    damaged: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """A decoded frame, still in the decoder's own format."""
+
+    picture: av.VideoFrame
+    pts_s: float
+    captured_at: float
+    """Wall clock at the arrival of the packet that completed it."""
+    captured_mono_s: float
+
+
+def read_frames(options: SourceOptions, tally: Tally, stop: threading.Event) -> Iterator[Frame]:
+    """Connect and yield frames as they come. Returns when ``stop`` is set, else ends with SourceError."""
+    scheme = urlsplit(options.url).scheme
+    if scheme == "file":
+        return _read_file(options, tally, stop)
+    return _read_rtsp(options, tally, stop)
+
+
+def _read_rtsp(options: SourceOptions, tally: Tally, stop: threading.Event) -> Iterator[Frame]:
+    timeout_s = options.open_timeout_s
+    settings = {
+        "rtsp_transport": "tcp",
+        "timeout": str(int(timeout_s * 1e6)),
+        "protocol_whitelist": PROTOCOLS["rtsp"],
+        # Video only: an audio track costs a SETUP, its packets, and RTCP clocks that move pts.
+        "allowed_media_types": "video",
+        **_PROBE,
+    }
+    began = time.monotonic()
+    try:
+        container = av.open(_with_credentials(options), format="rtsp", options=settings)
+    except (av.error.FFmpegError, OSError) as error:
+        raise _opening(error, time.monotonic() - began, timeout_s) from None
+    with container:
+        stream = _video(container)
+        try:
+            for packet in container.demux(stream):
+                if stop.is_set():
+                    return
+                yield from _decode(packet, tally)
+        except (av.error.FFmpegError, OSError) as error:
+            if isinstance(error, TimeoutError | av.error.ExitError):
+                raise _because(Reason.HANG, timeout_s) from None
+            raise _because(Reason.BROKEN) from None
+    raise _because(Reason.ENDED)
+
+
+def _read_file(options: SourceOptions, tally: Tally, stop: threading.Event) -> Iterator[Frame]:
+    """Read a file at its own pace; with ``?loop=1`` over and over, its pts counting on."""
+    parts = urlsplit(options.url)
+    loops = parse_qs(parts.query).get("loop", ["0"])[0] not in ("0", "false", "no")
+    path = unquote(parts.path)
+    offset_s = 0.0
+    began = time.monotonic()
+    while True:
+        try:
+            container = av.open(path, options={"protocol_whitelist": PROTOCOLS["file"]})
+        except (av.error.FFmpegError, OSError) as error:
+            raise _opening(error, 0.0, options.open_timeout_s) from None
+        end_s = offset_s
+        with container:
+            stream = _video(container)
+            interval_s = float(1 / stream.average_rate) if stream.average_rate else 0.04
+            try:
+                for packet in container.demux(stream):
+                    for frame in _decode(packet, tally):
+                        pts_s = frame.pts_s + offset_s
+                        if stop.wait(max(0.0, began + pts_s - time.monotonic())):
+                            return
+                        end_s = max(end_s, pts_s + interval_s)
+                        yield Frame(frame.picture, pts_s, time.time(), time.monotonic())
+            except (av.error.FFmpegError, OSError):
+                raise _because(Reason.BROKEN) from None
+        if not loops:
+            raise _because(Reason.ENDED)
+        if end_s <= offset_s:
+            raise _because(Reason.NOT_VIDEO)
+        offset_s = end_s
+
+
+def _video(container: av.container.InputContainer) -> av.VideoStream:
+    """Return the stream to decode, its decoder set to one thread: there are as many readers as cameras."""
+    if not container.streams.video:
+        raise _because(Reason.NOT_VIDEO)
+    stream = container.streams.video[0]
+    if stream.codec_context is None:
+        raise _because(Reason.NOT_VIDEO)
+    stream.codec_context.thread_count = 1
+    return stream
+
+
+def _decode(packet: "av.Packet[av.VideoStream]", tally: Tally) -> Iterator[Frame]:
+    at, mono_s = time.time(), time.monotonic()
+    if packet.size:
+        tally.packets += 1
+        tally.bytes += packet.size
+    try:
+        pictures = packet.decode()
+    except av.error.EOFError:
+        return
+    except av.error.FFmpegError:
+        # Usual after joining in mid-GOP, until the first key frame.
+        tally.damaged += 1
+        return
+    for picture in pictures:
+        if not isinstance(picture, av.VideoFrame):
+            continue
+        if picture.is_corrupt or picture.pts is None or picture.time_base is None:
+            tally.damaged += 1
+            continue
+        tally.frames += 1
+        yield Frame(picture, float(picture.pts * picture.time_base), at, mono_s)
+
+
+def _with_credentials(options: SourceOptions) -> str:
+    if not options.username:
+        return options.url
+    parts = urlsplit(options.url)
+    user = f"{quote(options.username, safe='')}:{quote(options.password, safe='')}"
+    return urlunsplit(parts._replace(netloc=f"{user}@{parts.netloc}"))
+
+
+def _opening(error: Exception, took_s: float, timeout_s: float) -> SourceError:
+    """Return why an attempt to open failed."""
+    reason = Reason.NOT_VIDEO
+    match error:
+        case av.error.HTTPUnauthorizedError() | av.error.HTTPForbiddenError():
+            reason = Reason.UNAUTHORIZED
+        case av.error.HTTPNotFoundError() | FileNotFoundError() | IsADirectoryError() | NotADirectoryError():
+            reason = Reason.NOT_FOUND
+        case av.error.HTTPError() | av.error.HTTPClientError() | av.error.HTTPServerError():
+            reason = Reason.BROKEN
+        case ConnectionRefusedError():
+            reason = Reason.REFUSED
+        case TimeoutError() | av.error.ExitError():
+            reason = Reason.TIMEOUT
+        # FFmpeg reports silence while opening as invalid data; only the time it took tells.
+        case av.error.InvalidDataError() if took_s >= 0.9 * timeout_s:
+            reason = Reason.TIMEOUT
+        case PermissionError():
+            return SourceError(Reason.NOT_FOUND, "no permission to read it")
+        case ConnectionError() | BrokenPipeError():
+            reason = Reason.ENDED
+        case OSError() if error.errno in (errno.EIO, errno.EHOSTUNREACH, errno.ENETUNREACH, errno.ENETDOWN):
+            reason = Reason.UNREACHABLE
+        case OSError() if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS):
+            return SourceError(Reason.BROKEN, f"this machine: {os.strerror(error.errno)}")
+    return _because(reason, timeout_s)
+
+
+def _because(reason: Reason, timeout_s: float = 0.0) -> SourceError:
+    return SourceError(reason, _SENTENCES[reason].format(timeout=timeout_s))
