@@ -1,0 +1,142 @@
+"""Settings and roster judged together: every problem at once.
+
+Owns the order of the steps, and what only the disk can tell (model files, the state folder). It must not know the
+command line, devices or processes. `mosaicd check` prints what it finds, `mosaicd run` refuses errors.
+"""
+
+import os
+import stat
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from daemon import yamltext
+from daemon.problems import Checked, KeyPath, Place, Problem, in_order, problem_at
+from daemon.roster import Roster, check_labels, roster_from
+from daemon.secrets import SecretSources
+from daemon.settings import Mosaic, Settings, settings_from
+from daemon.yamltext import YamlDocument
+
+MAX_NAMES_BYTES = 1 << 20
+
+
+def check(
+    settings_path: Path, roster_path: Path | None, overrides: Sequence[str], sources: SecretSources
+) -> tuple[Settings | None, Roster | None, list[Problem]]:
+    """Reads both files, the roster at `roster_path` or where the settings say.
+
+    Each of the two is None where it is not valid in itself; whether the daemon can run is
+    `not has_errors(problems)`, since the disk may lack a model. Broken settings do not hide the roster's problems.
+    """
+    document = yamltext.load(settings_path).then(lambda parsed: yamltext.with_overrides(parsed, overrides))
+    settings = document.then(lambda found: settings_from(found, settings_path.parent))
+    roster = _roster(settings.value, document.value, settings_path, roster_path, sources)
+    problems = [*settings.problems, *roster.problems]
+    if settings.value is not None:
+        problems += check_files(settings.value, document.value)
+        labels = model_labels(settings.value.model.names)
+        if roster.value is not None and labels:
+            problems += check_labels(roster.value, labels)
+    return settings.if_valid().value, roster.if_valid().value, list(in_order(problems))
+
+
+def check_files(settings: Settings, document: YamlDocument | None = None) -> tuple[Problem, ...]:
+    """What the settings name and the disk lacks: model files, a state folder that can be written. With the document
+    the problems have positions. Writes and deletes a file in the state folder; the roster's own reading says if it
+    is missing."""
+    return in_order([*_model_problems(settings, document), *_state_problems(settings, document)])
+
+
+def model_labels(path: Path) -> tuple[str, ...]:
+    """The labels in a `.names` file, one a line; () if it cannot be read (`check_files` says why)."""
+    try:
+        with path.open("rb") as stream:
+            content = stream.read(MAX_NAMES_BYTES)
+    except OSError:
+        return ()
+    lines = content.decode("utf-8", errors="replace").splitlines()
+    return tuple(line.strip() for line in lines if line.strip())
+
+
+def _roster(
+    settings: Settings | None,
+    document: YamlDocument | None,
+    settings_path: Path,
+    roster_path: Path | None,
+    sources: SecretSources,
+) -> Checked[Roster]:
+    """The roster by valid settings, or by as much of broken ones as can be understood."""
+    base = settings_path.parent
+    if settings is not None:
+        mosaic: Mosaic | None = settings.mosaic
+        path, secrets_dir = settings.roster, settings.secrets_dir
+    else:
+        raw = document.value if document is not None and isinstance(document.value, dict) else {}
+        mosaic = _mosaic(raw.get("mosaic", {}))
+        path = base / _text(raw.get("roster"), "cameras.yaml")
+        secrets_dir = base / _text(raw.get("secrets_dir"), str(Settings.model_fields["secrets_dir"].default))
+    fps, stale_s = (mosaic.fps, mosaic.stale_s) if mosaic else (None, None)
+    known = sources.with_secrets_dir(secrets_dir)
+    roster = yamltext.load(roster_path or path)
+    return roster.then(lambda found: roster_from(found, fps, known, stale_s))
+
+
+def _mosaic(raw: object) -> Mosaic | None:
+    try:
+        return Mosaic.model_validate(raw)
+    except ValidationError:
+        return None
+
+
+def _text(value: object, default: str) -> str:
+    return value if isinstance(value, str) and value else default
+
+
+def _model_problems(settings: Settings, document: YamlDocument | None) -> Iterator[Problem]:
+    for key in ("cfg", "weights", "names"):
+        file: Path = getattr(settings.model, key)
+        path: KeyPath = ("model", key)
+        message, remedy = _unreadable(file)
+        if message:
+            yield problem_at(_place(path, document), path, message, remedy)
+
+
+def _unreadable(file: Path) -> tuple[str, str]:
+    """Why a model file cannot be used, and the remedy; ("", "") if it can."""
+    try:
+        mode = file.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        return f"no such file: {file}", "the README says where models come from"
+    except OSError as error:
+        return f"{file} cannot be read: {error.strerror}", ""
+    if not stat.S_ISREG(mode):
+        return f"not a file: {file}", ""
+    if not os.access(file, os.R_OK):
+        return f"no permission to read {file}", f"chmod a+r {file}"
+    return "", ""
+
+
+def _state_problems(settings: Settings, document: YamlDocument | None) -> Iterator[Problem]:
+    folder, path = settings.state_dir, ("state_dir",)
+    remedy = f"as root: install -d -m 0700 -o {_user()} {folder}"
+    try:
+        with tempfile.TemporaryFile(dir=folder):  # permission bits do not tell of read-only mounts
+            pass
+    except FileNotFoundError:
+        yield problem_at(_place(path, document), path, f"no such folder: {folder}", remedy)
+    except NotADirectoryError:
+        yield problem_at(_place(path, document), path, f"not a folder: {folder}")
+    except PermissionError:
+        yield problem_at(_place(path, document), path, f"no permission to write to {folder}", remedy)
+    except OSError as error:
+        yield problem_at(_place(path, document), path, f"cannot write to {folder}: {error.strerror}")
+
+
+def _place(path: KeyPath, document: YamlDocument | None) -> Place:
+    return document.value_place(path) if document else Place("settings")
+
+
+def _user() -> str:
+    return str(os.geteuid() or "mosaicd")

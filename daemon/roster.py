@@ -1,0 +1,490 @@
+"""The roster: which cameras there are, how each is reached and what is wanted from it.
+
+Owns the shape of `cameras.yaml`, the merging of `defaults:` under each camera, and all that can be judged about cameras
+without connecting to one. Credentials end here as `Secret`s; a url is one too, because many recorders take the
+password in its query. It must not know devices, models (labels are checked against names passed in), nor how a camera
+is read. Reads the files of `SecretSources`; otherwise pure, but for `load_roster`.
+"""
+
+import ipaddress
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import SplitResult, unquote, urlsplit
+
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, WithJsonSchema
+
+from daemon import yamltext
+from daemon.problems import (
+    Checked,
+    KeyPath,
+    Place,
+    Problem,
+    Severity,
+    did_you_mean,
+    error_path,
+    from_pydantic,
+    has_errors,
+    in_order,
+    problem_at,
+)
+from daemon.secrets import Secret, SecretFault, SecretSources, expand
+from daemon.settings import Strict, Switch, fault
+from daemon.yamltext import YamlDocument
+
+CAMERAS_A_MOSAIC = 4
+NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$"
+
+_NAME = re.compile(NAME_PATTERN.strip("^$"), re.ASCII)
+
+
+def _name(value: str) -> str:
+    if not _NAME.fullmatch(value):
+        raise fault("a name is 1 to 63 letters, digits, '_' and '-', not beginning with '_' or '-'")
+    return value
+
+
+def _labels(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _some_labels(value: tuple[str, ...]) -> tuple[str, ...]:
+    if not value:
+        raise fault("an empty list would drop every sighting", "leave the key out for all labels")
+    return tuple(dict.fromkeys(value))
+
+
+Name = Annotated[str, AfterValidator(_name), WithJsonSchema({"type": "string", "pattern": NAME_PATTERN})]
+Labels = Annotated[
+    tuple[Annotated[str, Field(min_length=1, max_length=64)], ...],
+    BeforeValidator(_labels),
+    AfterValidator(_some_labels),
+]
+
+
+class CameraDefaults(Strict):
+    """What may stand in `defaults:` and in every camera; a camera's own value wins."""
+
+    enabled: Switch = Field(default=True, description="Whether the camera is read.")
+    fps: Annotated[float, Field(gt=0, le=30)] | None = Field(
+        default=None, description="Frames analysed a second; null is the mosaic's rate, which is also the limit."
+    )
+    mosaic: Name | None = Field(
+        default=None, description="Name of the mosaic (four cameras at most) it belongs to; null is any with room."
+    )
+    username: Secret | None = Field(default=None, description="User name; may hold ${NAME}.")
+    password: Secret | None = Field(default=None, description="Password; may hold ${NAME}.")
+    labels: Labels | None = Field(default=None, description="Labels wanted, as the model names them; null is all.")
+    min_score: Annotated[float, Field(ge=0, le=1)] | None = Field(
+        default=None, description="Lowest score wanted, 0 to 1; null is the model's."
+    )
+    transport: Literal["tcp"] = Field(default="tcp", description="How RTSP carries the video.")
+
+
+class CameraEntry(CameraDefaults):
+    """One camera as written."""
+
+    url: Annotated[str, Field(min_length=1, max_length=2048)] = Field(
+        description="rtsp://host[:port]/path, or file:/path[?loop=1]; may hold ${NAME} after the host."
+    )
+
+
+class RosterFile(Strict):
+    """The file as written."""
+
+    cameras: Mapping[Name, CameraEntry] = Field(description="The cameras by name.")
+    defaults: CameraDefaults = Field(default=CameraDefaults(), description="Values for cameras that have none.")
+
+
+@dataclass(frozen=True, slots=True)
+class Camera:
+    """One camera, defaults merged and secrets resolved. Nothing secret is in its repr."""
+
+    name: str
+    url: Secret
+    """Without credentials: `rtsp://host:port/path?query` or `file:/path?loop=1`. Its query may hold a password."""
+    address: str
+    """What of the url may be shown: `rtsp://host:port` or `file:/path`."""
+    enabled: bool = True
+    fps: float | None = None
+    """Frames analysed a second; None is the mosaic's rate."""
+    mosaic: str | None = None
+    """Name of the mosaic it must be in; None is any."""
+    username: Secret | None = None
+    password: Secret | None = None
+    labels: tuple[str, ...] | None = None
+    """Labels wanted; None is all."""
+    min_score: float | None = None
+    """0 to 1; None is the model's."""
+    transport: Literal["tcp"] = "tcp"
+
+
+@dataclass(frozen=True, slots=True)
+class WrittenLabel:
+    """A label as some camera or the defaults ask for it, and where."""
+
+    label: str
+    path: KeyPath
+    place: Place
+
+
+@dataclass(frozen=True, slots=True)
+class Roster:
+    """All cameras, disabled ones too, in the file's order. Two rosters are equal if their cameras are."""
+
+    cameras: tuple[Camera, ...]
+    written_labels: tuple[WrittenLabel, ...] = field(default=(), compare=False, repr=False)
+
+    @property
+    def enabled(self) -> tuple[Camera, ...]:
+        """The cameras to read."""
+        return tuple(camera for camera in self.cameras if camera.enabled)
+
+
+def load_roster(
+    path: Path, *, mosaic_fps: float | None, sources: SecretSources, stale_s: float | None = None
+) -> Roster:
+    """Reads the roster at `path`; raises ConfigError with every problem. `mosaic_fps` and `stale_s` are the settings'
+    (None: not known, not checked)."""
+    document = yamltext.load(path)
+    return document.then(lambda found: roster_from(found, mosaic_fps, sources, stale_s)).require()
+
+
+def parse_roster(
+    text: str | bytes, *, file: str, mosaic_fps: float | None, sources: SecretSources, stale_s: float | None = None
+) -> Checked[Roster]:
+    """The roster in `text`, with warnings, or all that is wrong with it; `file` is its name in problems."""
+    document = yamltext.parse(text, file)
+    return document.then(lambda found: roster_from(found, mosaic_fps, sources, stale_s)).if_valid()
+
+
+def roster_from(
+    document: YamlDocument, mosaic_fps: float | None, sources: SecretSources, stale_s: float | None = None
+) -> Checked[Roster]:
+    """The roster in a parsed document. What is wrong in one field hides no problem in another."""
+    raw = _as_written(document)
+    problems: list[Problem] = []
+    wrong: set[KeyPath] = set()
+    try:
+        RosterFile.model_validate(raw)
+    except ValidationError as error:
+        problems += from_pydantic(error, RosterFile, document)
+        wrong = {error_path(item)[:3] for item in error.errors(include_url=False)}
+    drafts = _drafts(raw, wrong)
+    urls, url_problems = _urls(drafts, document)
+    resolver = _Resolver(document, sources)
+    cameras = [resolver.camera(draft, urls.get(draft.name, _NO_URL)) for draft in drafts]
+    problems += [*url_problems, *resolver.problems(), *_rate_problems(drafts, document, mosaic_fps, stale_s)]
+    problems += _mosaic_problems(drafts, document)
+    if not problems and not any(draft.fields.enabled for draft in drafts):
+        message = "no camera is enabled"
+        problems.append(problem_at(document.key_place(("cameras",)), ("cameras",), message, "", Severity.WARNING))
+    if has_errors(problems):
+        return Checked(None, in_order(problems))
+    return Checked(Roster(tuple(cameras), tuple(_written_labels(drafts, document))), in_order(problems))
+
+
+def check_labels(roster: Roster, names: Sequence[str]) -> tuple[Problem, ...]:
+    """The labels that the model, whose labels are `names`, does not know."""
+    known = frozenset(names)
+    return in_order(
+        problem_at(
+            written.place,
+            written.path,
+            f"the model has no label '{written.label}'" + did_you_mean(written.label, names),
+        )
+        for written in roster.written_labels
+        if written.label not in known
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Draft:
+    """A camera with its defaults, less the fields that are wrong; `own` are the keys it has itself."""
+
+    name: str
+    fields: CameraDefaults
+    own: frozenset[str]
+    url: str | None
+
+    def path(self, key: str) -> KeyPath:
+        """Where the value of `key` is written."""
+        return ("cameras", self.name, key) if key in self.own else ("defaults", key)
+
+
+def _as_written(document: YamlDocument) -> Any:
+    """The document with texts as they were typed: the password 0012 is not 12, the mosaic 1 is a name."""
+    if not isinstance(document.value, dict):
+        return document.value
+    result = dict(document.value)
+    blocks: list[tuple[dict[str, Any], KeyPath]] = [(result, ("defaults",))]
+    if isinstance(result.get("cameras"), dict):
+        result["cameras"] = dict(result["cameras"])
+        blocks += [(result["cameras"], ("cameras", name)) for name in result["cameras"]]
+    for holder, path in blocks:
+        body = holder.get(str(path[-1]))
+        if isinstance(body, dict):
+            written = {key: document.texts.get((*path, key)) for key in ("username", "password", "mosaic")}
+            # A blank becomes an empty text, which is refused: `password: #secret` is a comment.
+            texts = {key: text for key, text in written.items() if text is not None and text not in _NULLS}
+            holder[str(path[-1])] = body | texts
+    return result
+
+
+_NULLS = frozenset({"~", "null", "Null", "NULL"})
+
+
+def _drafts(raw: Any, wrong: set[KeyPath]) -> list[_Draft]:
+    raw = raw if isinstance(raw, dict) else {}
+    defaults = _partial(raw.get("defaults"), ("defaults",), {path[:2] for path in wrong})
+    cameras = raw.get("cameras")
+    drafts = []
+    for name, body in cameras.items() if isinstance(cameras, dict) else ():
+        own = _partial(body, ("cameras", name), wrong)
+        merged = defaults.model_copy(update={key: getattr(own, key) for key in own.model_fields_set})
+        url = body.get("url") if isinstance(body, dict) and ("cameras", name, "url") not in wrong else None
+        drafts.append(_Draft(name, merged, frozenset(own.model_fields_set), url))
+    return drafts
+
+
+def _partial(body: Any, path: KeyPath, wrong: set[KeyPath]) -> CameraDefaults:
+    """The fields of a block that are right on their own."""
+    body = body if isinstance(body, dict) else {}
+    fields = {k: v for k, v in body.items() if k in CameraDefaults.model_fields and (*path, k) not in wrong}
+    return CameraDefaults.model_validate(fields)
+
+
+class _Resolver:
+    """Makes cameras of drafts, and collects the secrets that are missing: one in `defaults:` is said once."""
+
+    def __init__(self, document: YamlDocument, sources: SecretSources) -> None:
+        self._document = document
+        self._sources = sources
+        self._wanting: dict[tuple[KeyPath, SecretFault], list[str]] = defaultdict(list)
+
+    def camera(self, draft: _Draft, url: "_Url") -> Camera:
+        """The camera; a secret that is missing is None in it, and a problem. A disabled camera's are not looked up."""
+        fields = draft.fields
+        rest, username, password = Secret(url.rest), fields.username, fields.password
+        if fields.enabled:
+            if url.has_credentials:
+                username = self._literal(draft, url.username)
+                password = self._literal(draft, url.password)
+            else:
+                username = self._expand(draft, draft.path("username"), username)
+                password = self._expand(draft, draft.path("password"), password)
+            rest = self._literal(draft, rest) or rest
+        else:
+            username = password = None
+        return Camera(
+            name=draft.name,
+            url=Secret(url.base + rest.reveal()),
+            address=url.address,
+            enabled=fields.enabled,
+            fps=fields.fps,
+            mosaic=fields.mosaic,
+            username=username,
+            password=password,
+            labels=fields.labels,
+            min_score=fields.min_score,
+            transport=fields.transport,
+        )
+
+    def problems(self) -> Iterator[Problem]:
+        """The secrets that were missing so far, with the cameras that want them."""
+        for (path, fault_), names in self._wanting.items():
+            who = f"camera {names[0]}" if len(names) == 1 else f"cameras {_some(names)}"
+            yield problem_at(self._document.value_place(path), path, f"{who}: {fault_.message}", fault_.remedy)
+
+    def _literal(self, draft: _Draft, text: Secret | None) -> Secret | None:
+        """A part of a url: `$$` is a plain part of many passwords there, so only `${` makes it a template."""
+        path: KeyPath = ("cameras", draft.name, "url")
+        return self._expand(draft, path, text) if text and "${" in text.reveal() else text
+
+    def _expand(self, draft: _Draft, path: KeyPath, template: Secret | None) -> Secret | None:
+        if template is None:
+            return None
+        expanded = expand(template, self._sources)
+        for fault_ in expanded.faults:
+            self._wanting[path, fault_].append(draft.name)
+        return expanded.secret
+
+
+def _some(names: Sequence[str], limit: int = 8) -> str:
+    more = f" and {len(names) - limit} more" if len(names) > limit else ""
+    return ", ".join(names[:limit]) + more
+
+
+def _rate_problems(
+    drafts: Sequence[_Draft], document: YamlDocument, mosaic_fps: float | None, stale_s: float | None
+) -> Iterator[Problem]:
+    for draft in drafts:
+        fps, path = draft.fields.fps, draft.path("fps")
+        if fps is None or not draft.fields.enabled:
+            continue
+        place = document.value_place(path)
+        if mosaic_fps is not None and fps > mosaic_fps:
+            message = f"{fps:g} fps is above the mosaics' rate of {mosaic_fps:g}"
+            yield problem_at(place, path, message, "lower it, or raise mosaic.fps in the settings")
+        elif stale_s is not None and fps * stale_s < 1:
+            message = f"at {fps:g} fps a tile is older than mosaic.stale_s ({stale_s:g} s) part of the time"
+            yield problem_at(place, path, message, "its tile will be blank between frames", Severity.WARNING)
+
+
+def _mosaic_problems(drafts: Sequence[_Draft], document: YamlDocument) -> Iterator[Problem]:
+    members: dict[str, list[_Draft]] = defaultdict(list)
+    for draft in drafts:
+        if draft.fields.enabled and draft.fields.mosaic is not None:
+            members[draft.fields.mosaic].append(draft)
+    for mosaic, group in members.items():
+        if len(group) > CAMERAS_A_MOSAIC:
+            path = group[CAMERAS_A_MOSAIC].path("mosaic")
+            names = _some([draft.name for draft in group])
+            message = f"mosaic '{mosaic}' has {len(group)} cameras, {CAMERAS_A_MOSAIC} at most: {names}"
+            yield problem_at(document.value_place(path), path, message)
+
+
+def _written_labels(drafts: Sequence[_Draft], document: YamlDocument) -> Iterator[WrittenLabel]:
+    for path in dict.fromkeys(draft.path("labels") for draft in drafts if draft.fields.labels):
+        value = document.value
+        for part in path:
+            value = value[part]
+        for index, label in enumerate(value):
+            yield WrittenLabel(label, (*path, index), document.value_place((*path, index)))
+
+
+def _urls(drafts: Sequence[_Draft], document: YamlDocument) -> tuple[dict[str, "_Url"], list[Problem]]:
+    """The urls that can be read, and what is wrong with or doubtful about any."""
+    urls: dict[str, _Url] = {}
+    first_with: dict[tuple[str, str], str] = {}
+    problems = []
+    for draft in drafts:
+        if draft.url is None:
+            continue
+        path: KeyPath = ("cameras", draft.name, "url")
+        place = document.value_place(path)
+        try:
+            url = _parse_url(draft.url)
+        except _UrlError as error:
+            problems.append(problem_at(place, path, error.message, error.remedy))
+            continue
+        urls[draft.name] = url
+        if url.has_credentials and not draft.own.isdisjoint({"username", "password"}):
+            problems.append(problem_at(place, path, "credentials both in the url and beside it", "remove one"))
+        elif url.has_credentials and not url.is_template:
+            message, remedy = "credentials in the url", "write them as username: and password: ${NAME}"
+            problems.append(problem_at(place, path, message, remedy, Severity.WARNING))
+        if draft.fields.enabled and first_with.setdefault(url.target, draft.name) != draft.name:
+            message = f"the same url as camera {first_with[url.target]}"
+            problems.append(problem_at(place, path, message, "", Severity.WARNING))
+    return urls, problems
+
+
+class _UrlError(Exception):
+    """Why a url is refused; holds nothing of the url but a scheme from a list of ours."""
+
+    def __init__(self, message: str, remedy: str = "") -> None:
+        self.message, self.remedy = message, remedy
+        super().__init__(message)
+
+
+@dataclass(frozen=True, slots=True)
+class _Url:
+    base: str
+    """`rtsp://host:port` or `file:`."""
+    rest: str = field(repr=False)
+    """Path and query."""
+    address: str
+    target: tuple[str, str] = field(repr=False)
+    """The same for all spellings of one place."""
+    username: Secret | None = None
+    password: Secret | None = None
+
+    @property
+    def has_credentials(self) -> bool:
+        return self.username is not None or self.password is not None
+
+    @property
+    def is_template(self) -> bool:
+        return self.password is not None and "${" in self.password.reveal()
+
+
+_NO_URL = _Url("", "", "", ("", ""))
+"""Stands where a url is wrong, so that the camera's secrets are looked up all the same."""
+
+_OTHER_SCHEMES = frozenset(
+    {"rtsps", "rtspu", "rtmp", "rtmps", "http", "https", "udp", "rtp", "srt", "tcp", "exec", "ffmpeg", "pipe", "concat"}
+)
+_HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9][A-Za-z0-9._-]{0,252})(?::([0-9]{1,5}))?", re.ASCII)
+_BESIDE = "write the password as password: beside the url"
+
+
+def _parse_url(text: str) -> _Url:
+    """Splits a url by RFC 3986; raises _UrlError. Whatever could be read in two ways is refused: what is taken for a
+    host here may be half a password."""
+    if not text.isprintable() or " " in text or "\\" in text:
+        raise _UrlError("a space, '\\' or control character in the url", "percent-encode it")
+    scheme = text.partition(":")[0].lower()
+    if scheme in _OTHER_SCHEMES:
+        raise _UrlError(f"{scheme} is not supported yet", "use rtsp or file")
+    if scheme not in {"rtsp", "file"}:
+        raise _UrlError("should begin with rtsp:// or file:/")
+    try:
+        parts = urlsplit(text)
+    except ValueError:  # its message quotes the url
+        raise _UrlError("not a valid url", _BESIDE) from None
+    if "#" in text:
+        raise _UrlError("a '#' would end the url", f"percent-encode it as %23, or {_BESIDE}")
+    return _rtsp(parts) if scheme == "rtsp" else _file(parts)
+
+
+def _rtsp(parts: SplitResult) -> _Url:
+    rest = parts.path + (f"?{parts.query}" if parts.query else "")
+    if "@" in rest:
+        raise _UrlError("an '@' after the host", f"percent-encode '/', '?' and '@', or {_BESIDE}")
+    userinfo, _, host_port = parts.netloc.rpartition("@")
+    match = _HOST.fullmatch(host_port)
+    if match is None or not _is_host(match[1]) or not 1 <= int(match[2] or 554) <= 65535:
+        raise _UrlError("should be rtsp://host[:port]/path", _BESIDE if userinfo or ":" in host_port else "")
+    name, colon, password = userinfo.partition(":")
+    base = f"rtsp://{host_port}"
+    return _Url(
+        base=base,
+        rest=rest,
+        address=base,
+        target=(f"{match[1].lower()}:{int(match[2] or 554)}", rest),
+        username=_decoded(name) if name else None,
+        password=_decoded(password) if colon else None,
+    )
+
+
+def _is_host(host: str) -> bool:
+    if not host.startswith("["):
+        return True
+    try:
+        return bool(ipaddress.IPv6Address(host[1:-1]))
+    except ValueError:
+        return False
+
+
+def _decoded(text: str) -> Secret:
+    try:
+        decoded = unquote(text, errors="strict")
+    except UnicodeDecodeError:
+        raise _UrlError("credentials in the url that are not percent-encoded UTF-8", _BESIDE) from None
+    if not decoded.isprintable():
+        raise _UrlError("a control character in the url's credentials", _BESIDE)
+    return Secret(decoded)
+
+
+def _file(parts: SplitResult) -> _Url:
+    path = unquote(parts.path, errors="replace")
+    if parts.netloc or not path.startswith("/") or path.startswith("//") or not path.isprintable():
+        raise _UrlError("should be file:/absolute/path")
+    if parts.query not in {"", "loop=0", "loop=1"}:
+        raise _UrlError("a file has only the option ?loop=1")
+    rest = parts.path + (f"?{parts.query}" if parts.query else "")
+    return _Url(base="file:", rest=rest, address=f"file:{parts.path}", target=("", rest))

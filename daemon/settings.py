@@ -1,0 +1,360 @@
+"""The settings: every key with its type, default, unit and meaning, once.
+
+Owns the shape of `mosaicd.yaml` and what can be judged about it without looking at the disk or the devices. It must not
+know cameras, nor hold any secret. Pure, but for `load_settings`, which reads one file.
+"""
+
+import ipaddress
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    ValidationError,
+    ValidationInfo,
+    WithJsonSchema,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
+
+from daemon import yamltext
+from daemon.problems import Checked, KeyPath, Problem, Severity, from_pydantic, in_order, problem_at
+from daemon.yamltext import YamlDocument
+
+TILE_MULTIPLE = 32
+"""The stride of the models: a tile of another size would be padded, and its boxes shifted."""
+MAX_CANVAS = 4096
+
+
+class Strict(BaseModel):
+    """Base of every block: no coercion, unknown keys refused, values never quoted in errors, frozen."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        strict=True,
+        hide_input_in_errors=True,
+        validate_default=True,
+        allow_inf_nan=False,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class CanvasSize:
+    """Size of a mosaic in pixels."""
+
+    width: int
+    height: int
+
+    @property
+    def tile_wh(self) -> tuple[int, int]:
+        """Width and height of one of the four tiles, pixels."""
+        return self.width // 2, self.height // 2
+
+    def __str__(self) -> str:
+        return f"{self.width}x{self.height}"
+
+
+DEFAULT_CANVAS = CanvasSize(832, 512)
+
+
+def fault(message: str, remedy: str = "", at: KeyPath = ()) -> PydanticCustomError:
+    """The error a validator raises; it must not hold the value."""
+    return PydanticCustomError("mosaicd", "{message}", {"message": message, "remedy": remedy, "at": at})
+
+
+def _switch(value: Any) -> Any:
+    words = {"yes": True, "on": True, "no": False, "off": False}  # YAML 1.1's words, text for us
+    return words.get(value.lower(), value) if isinstance(value, str) else value
+
+
+def _path(value: Any) -> Path:
+    if not isinstance(value, str | Path):
+        raise fault("should be a path")
+    if not str(value).strip() or not str(value).isprintable():
+        raise fault("should be a path of printable characters")
+    return Path(value)
+
+
+def _path_from_base(value: Any, info: ValidationInfo) -> Path:
+    return Path((info.context or {}).get("base", "")) / _path(value)
+
+
+def _canvas(value: Any) -> CanvasSize:
+    if isinstance(value, CanvasSize):
+        return value
+    match = re.fullmatch(r"([0-9]{1,5})x([0-9]{1,5})", value) if isinstance(value, str) else None
+    if match is None:
+        raise fault("should be WIDTHxHEIGHT in pixels, such as 832x512")
+    canvas, step = CanvasSize(int(match[1]), int(match[2])), 2 * TILE_MULTIPLE
+    if not (step <= canvas.width <= MAX_CANVAS and step <= canvas.height <= MAX_CANVAS):
+        raise fault(f"should be between {step} and {MAX_CANVAS} pixels both ways")
+    if canvas.width % step or canvas.height % step:
+        nearest = CanvasSize(*(max(step, round(side / step) * step) for side in (canvas.width, canvas.height)))
+        message = f"a tile is half the canvas and should be a multiple of {TILE_MULTIPLE} pixels both ways"
+        raise fault(message, f"nearest: {nearest}")
+    return canvas
+
+
+def _auto_or_count(value: Any) -> Any:
+    if value == "auto" or (type(value) is int and 1 <= value <= 64):
+        return value
+    raise fault("should be auto or a whole number from 1 to 64")
+
+
+def _loopback(value: str) -> str:
+    try:
+        loopback = value == "localhost" or ipaddress.ip_address(value).is_loopback
+    except ValueError:
+        raise fault("should be an IP address") from None
+    if not loopback:
+        message = "only loopback addresses are allowed: there is no access token yet"
+        raise fault(message, "use 127.0.0.1 and put a proxy with authentication before it")
+    return value
+
+
+def _devices(value: Any) -> Any:
+    if value == "auto":
+        return {"auto": {}}
+    if not isinstance(value, dict) or not value:
+        raise fault("should be auto, or a mapping of devices: auto, cpu, or a GPU's UUID")
+    if "auto" in value and len(value) > 1:
+        raise fault("auto stands for every device and cannot stand beside others", "name them all, or only auto")
+    return value
+
+
+Switch = Annotated[bool, BeforeValidator(_switch)]
+AnyPath = Annotated[Path, BeforeValidator(_path_from_base), WithJsonSchema({"type": "string"})]
+PlainPath = Annotated[Path, BeforeValidator(_path), WithJsonSchema({"type": "string"})]
+AutoOrCount = Annotated[Literal["auto"] | Annotated[int, Field(ge=1, le=64)], BeforeValidator(_auto_or_count)]
+Seconds = Annotated[float, Field(gt=0, le=86400)]
+Ratio = Annotated[float, Field(ge=0, le=1)]
+Canvas = Annotated[
+    CanvasSize,
+    BeforeValidator(_canvas),
+    PlainSerializer(str),
+    WithJsonSchema({"type": "string", "pattern": "^[0-9]{2,4}x[0-9]{2,4}$"}),
+]
+
+
+def _device_name(value: str) -> str:
+    kind, dash, rest = value.partition("-")
+    uuid = rest.replace("-", "").replace("/", "")
+    if value in {"auto", "cpu"} or (kind in {"GPU", "MIG"} and dash and uuid.isalnum() and uuid.isascii()):
+        return value
+    raise fault("a device is auto, cpu, or a GPU's UUID (GPU-…, MIG-…)", "`nvidia-smi -L` lists the UUIDs")
+
+
+def _or_auto(schema: dict[str, Any]) -> None:
+    """Lets the schema of a mapping allow the word auto too."""
+    mapping = {key: schema.pop(key) for key in ("type", "additionalProperties")}
+    schema["anyOf"] = [{"const": "auto"}, mapping]
+
+
+class Http(Strict):
+    """Metrics, health and live view over HTTP."""
+
+    address: Annotated[str, AfterValidator(_loopback)] = Field(
+        default="127.0.0.1", description="Address to listen on; for now a loopback address only."
+    )
+    port: int = Field(default=9109, ge=0, le=65535, description="TCP port; 0 takes any free one.")
+
+
+class Mosaic(Strict):
+    """How cameras are put together."""
+
+    canvas: Canvas = Field(
+        default=DEFAULT_CANVAS,
+        json_schema_extra={"default": str(DEFAULT_CANVAS)},
+        description="Size of a mosaic, WIDTHxHEIGHT in pixels; half of each is a tile, a multiple of 32.",
+    )
+    fps: float = Field(
+        default=5.0, gt=0, le=30, description="Mosaics composed a second; the highest rate of any camera."
+    )
+    stale_s: Seconds = Field(
+        default=2.0, description="Age in seconds from which a tile is blanked and yields no sighting."
+    )
+
+    @model_validator(mode="after")
+    def _stale_after_a_frame(self) -> "Mosaic":
+        if self.stale_s * self.fps < 1:
+            message = f"{self.stale_s:g} s is shorter than one frame at {self.fps:g} fps: every tile would be blank"
+            raise fault(message, f"at least {1 / self.fps:.3g}", ("stale_s",))
+        return self
+
+
+class Capture(Strict):
+    """The processes that read and decode the cameras."""
+
+    processes: AutoOrCount = Field(
+        default="auto", description="Capture processes; auto is one a mosaic, at most one a CPU core."
+    )
+    open_timeout_s: Seconds = Field(default=5.0, description="Longest wait in seconds for a camera to answer.")
+    read_timeout_s: Seconds = Field(default=5.0, description="Longest wait in seconds for a packet.")
+
+
+class Model(Strict):
+    """The detector, a Darknet network."""
+
+    cfg: AnyPath = Field(description="The network's description, a Darknet .cfg file.")
+    weights: AnyPath = Field(description="Its weights, a Darknet .weights file.")
+    names: AnyPath = Field(description="Its labels, a text file with one a line.")
+    engine: Literal["auto", "tensorflow"] = Field(default="auto", description="What executes the model.")
+    input: Literal["mosaic"] = Field(default="mosaic", description="What the model is given: the whole mosaic.")
+    score: Ratio = Field(default=0.25, description="Lowest score of a detection, 0 to 1.")
+    iou: Ratio = Field(default=0.45, description="Overlap (0 to 1) above which the lower of two boxes is dropped.")
+
+
+class Memory(Strict):
+    """The memory of one worker."""
+
+    mode: Literal["fraction", "growth", "all"] = Field(
+        default="fraction", description="fraction: a fixed share; growth: grow on demand; all: the whole device."
+    )
+    fraction: float = Field(
+        default=0.25, gt=0, le=1, description="Share of the device's memory for one worker, 0 to 1; for mode fraction."
+    )
+
+
+class Device(Strict):
+    """One device and the workers on it."""
+
+    workers: AutoOrCount = Field(default="auto", description="Inference workers; auto is as many as fit.")
+    threads: int = Field(default=1, ge=1, le=64, description="CPU threads of one worker.")
+    memory: Memory = Field(default=Memory(), description="The memory of one worker.")
+
+    @model_validator(mode="after")
+    def _quotas_fit(self) -> "Device":
+        if not isinstance(self.workers, int) or self.workers == 1:
+            return self
+        if self.memory.mode == "all":
+            message = f"mode all gives the whole device to one worker, but there are {self.workers}"
+            raise fault(message, "use mode fraction, or workers: 1", ("memory", "mode"))
+        fraction = self.memory.fraction
+        if self.memory.mode == "fraction" and self.workers * fraction > 1 + 1e-9:
+            largest = int(10_000 / self.workers) / 10_000
+            message = f"{self.workers} workers of {fraction:g} each are {self.workers * fraction:g} of the device"
+            remedy = f"at most fraction: {largest:g}, or workers: {int(1 / fraction + 1e-9)}"
+            raise fault(message, remedy, ("memory", "fraction"))
+        return self
+
+
+class Supervision(Strict):
+    """When a child process is judged, ended and started again."""
+
+    hang_s: Seconds = Field(default=30.0, description="Seconds without an answer, while work waits, that mean a hang.")
+    start_timeout_s: Seconds = Field(default=120.0, description="Seconds a worker has to load its model.")
+    stop_timeout_s: Seconds = Field(default=10.0, description="Seconds a child has to stop before it is killed.")
+    stable_s: Seconds = Field(default=600.0, description="Seconds of health after which failures are forgotten.")
+    max_restarts: int = Field(
+        default=5, ge=0, le=1000, description="Restarts in the window before a worker is given up."
+    )
+    restart_window_s: Seconds = Field(default=600.0, description="Length of that window in seconds.")
+    start_concurrency: int = Field(
+        default=1, ge=1, le=64, description="Workers that load a model at once on one device."
+    )
+
+
+class JsonLines(Strict):
+    """Sightings as JSON Lines in files that are rotated."""
+
+    enabled: Switch = Field(default=True, description="Whether sightings are written.")
+    path: PlainPath = Field(
+        default=Path("sightings.jsonl"), description="The file; a relative path is in the state folder."
+    )
+    per_camera: Switch = Field(default=False, description="One file a camera: its name goes before the suffix.")
+    empty: Switch = Field(default=False, description="Whether frames without a sighting are written too.")
+    max_mib: float = Field(default=100.0, gt=0, le=1 << 20, description="Size in MiB from which a file is rotated.")
+    max_age_days: float = Field(
+        default=7.0, gt=0, le=3650, description="Age in days from which rotated files are deleted."
+    )
+    keep_files: Annotated[int, Field(ge=0, le=100_000)] | None = Field(
+        default=None, description="Most rotated files kept; null is any number."
+    )
+
+
+class Sinks(Strict):
+    """Where sightings go."""
+
+    jsonl: JsonLines = Field(default=JsonLines(), description="JSON Lines files.")
+
+
+class Logging(Strict):
+    """The daemon's own log, on standard error."""
+
+    level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="Least severity written.")
+    format: Literal["text", "json"] = Field(default="text", description="Lines for people or for machines.")
+
+
+class Settings(Strict):
+    """All settings, valid and frozen. Paths are absolute or relative to the working directory, never to the file."""
+
+    state_dir: AnyPath = Field(
+        default=Path("/var/lib/mosaicd"), description="Folder the daemon writes to: sightings, last valid settings."
+    )
+    secrets_dir: AnyPath = Field(
+        default=Path("/etc/mosaicd/secrets"), description="Folder with one file for each ${NAME} of the roster."
+    )
+    roster: AnyPath = Field(
+        default=Path("cameras.yaml"), description="The cameras' file; relative to the settings file."
+    )
+    http: Http = Field(default=Http(), description="Metrics, health and live view over HTTP.")
+    mosaic: Mosaic = Field(default=Mosaic(), description="How cameras are put together.")
+    capture: Capture = Field(default=Capture(), description="The processes that read and decode the cameras.")
+    model: Model = Field(description="The detector.")
+    devices: Annotated[Mapping[Annotated[str, AfterValidator(_device_name)], Device], BeforeValidator(_devices)] = (
+        Field(
+            default={"auto": Device()},
+            description="auto: every NVIDIA GPU found, else the CPU; or a mapping of cpu and GPU UUIDs to workers.",
+            json_schema_extra=_or_auto,
+        )
+    )
+    supervision: Supervision = Field(
+        default=Supervision(), description="When children are judged, ended and restarted."
+    )
+    sinks: Sinks = Field(default=Sinks(), description="Where sightings go.")
+    logging: Logging = Field(default=Logging(), description="The daemon's own log.")
+
+    @property
+    def jsonl_path(self) -> Path:
+        """`sinks.jsonl.path` with the state folder before it."""
+        return self.state_dir / self.sinks.jsonl.path
+
+
+def load_settings(path: Path, overrides: Sequence[str] = ()) -> Settings:
+    """Reads the file at `path` and applies `KEY.PATH=VALUE` overrides. Relative paths, overrides' too, are relative to
+    the file's folder. Raises ConfigError with every problem."""
+    document = yamltext.load(path).then(lambda parsed: yamltext.with_overrides(parsed, overrides))
+    return document.then(lambda found: settings_from(found, path.parent)).require()
+
+
+def parse_settings(text: str | bytes, *, file: str, base: Path, overrides: Sequence[str] = ()) -> Checked[Settings]:
+    """The settings in `text`; `file` names it in problems, and relative paths are relative to `base`. Pure."""
+    document = yamltext.parse(text, file).then(lambda parsed: yamltext.with_overrides(parsed, overrides))
+    return document.then(lambda found: settings_from(found, base)).if_valid()
+
+
+def settings_from(document: YamlDocument, base: Path) -> Checked[Settings]:
+    """The settings in a parsed document, with warnings, or all that is wrong with them. Pure."""
+    try:
+        settings = Settings.model_validate(document.value, context={"base": base})
+    except ValidationError as error:
+        return Checked(None, in_order(from_pydantic(error, Settings, document)))
+    return Checked(settings, in_order(_warnings(settings, document)))
+
+
+def _warnings(settings: Settings, document: YamlDocument) -> Iterator[Problem]:
+    for name, device in settings.devices.items():
+        if device.memory.mode == "growth" and device.workers != 1:
+            path: KeyPath = ("devices", name, "memory", "mode")
+            message = "with mode growth one worker can take the memory of all others"
+            remedy = "use mode fraction, or workers: 1"
+            yield problem_at(document.value_place(path), path, message, remedy, Severity.WARNING)
