@@ -1,0 +1,300 @@
+"""Which devices there are, and which workers they get.
+
+Finding is shell: it starts :mod:`daemon.inventory` with a deadline and reads the kernel's files. Planning
+(:func:`plan_workers`) is pure. Must not know settings files: another part turns them into :class:`DeviceWish`.
+"""
+
+import math
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+import msgspec
+
+from daemon.inventory import Inventory
+from daemon.quota import (
+    CPU_OVERHEAD_MIB,
+    GPU_OVERHEAD_MIB,
+    RESERVE_MIB,
+    Denied,
+    DeviceMemory,
+    Granted,
+    MemoryMode,
+    admit,
+)
+
+DEFAULT_GPU_FRACTION = 0.25
+
+INVENTORY_COMMAND = (sys.executable, "-P", "-m", "daemon.inventory")
+
+_MAX_INVENTORY_BYTES = 1 << 20
+_KILL_DEADLINE_S = 1.0
+_MIB = 1 << 20
+
+
+class DeviceKind(StrEnum):
+    """What executes a model."""
+
+    CPU = "cpu"
+    GPU = "gpu"
+
+
+_DEFAULT_OVERHEAD_MIB = {DeviceKind.CPU: CPU_OVERHEAD_MIB, DeviceKind.GPU: GPU_OVERHEAD_MIB}
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """One GPU, or the CPU with the memory we may use."""
+
+    name: str
+    """``cpu`` or ``gpu-<index>``."""
+    kind: DeviceKind
+    uuid: str
+    """Empty for the CPU."""
+    total_mib: int
+    foreign_mib: int = 0
+    """Held by processes that are not ours; 0 for the CPU, where it changes from moment to moment."""
+    cores: int = 0
+    """That we may use; 0 for a GPU."""
+
+
+@dataclass(frozen=True, slots=True)
+class FoundDevices:
+    """All that was found, GPUs first; the CPU is always there."""
+
+    devices: tuple[Device, ...]
+    notices: tuple[str, ...] = ()
+    """What went wrong while looking."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceWish:
+    """What the settings want on one device."""
+
+    workers: int | None = None
+    """None: as many as make sense and fit."""
+    threads: int = 1
+    memory_mode: MemoryMode = MemoryMode.FRACTION
+    fraction: float | None = None
+    """None: an equal share of what is left after overhead and reserve."""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerPlan:
+    """One worker that is to run."""
+
+    name: str
+    """``w1``, ``w2``, ..."""
+    device: Device
+    threads: int
+    memory_mode: MemoryMode
+    limit_mib: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """All wishes can be met."""
+
+    workers: tuple[WorkerPlan, ...]
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Unplannable:
+    """Some wishes cannot be met; each problem is one line for a person."""
+
+    problems: tuple[str, ...]
+
+
+class InventoryError(Exception):
+    """The GPUs could not be listed."""
+
+
+def run_inventory(
+    own_pids: Collection[int] = (), *, command: Sequence[str] = INVENTORY_COMMAND, deadline_s: float = 10.0
+) -> bytes:
+    """Run the inventory as a child and give what it printed; blocks for at most the deadline and a second.
+
+    Its output goes into a memory file, not a pipe, so that nothing that it leaves behind can keep us waiting.
+    Raises :class:`InventoryError`.
+    """
+    with os.fdopen(os.memfd_create("inventory", os.MFD_CLOEXEC), "w+b") as output:
+        try:
+            child = subprocess.Popen(
+                [*command, *map(str, own_pids)], stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.DEVNULL
+            )
+        except OSError as error:
+            raise InventoryError(f"cannot start the inventory of GPUs: {error}") from error
+        try:
+            code = child.wait(deadline_s)
+        except subprocess.TimeoutExpired as error:
+            child.kill()
+            # One stuck in the driver is out of any signal's reach; the subprocess module reaps it if it ever ends.
+            with suppress(subprocess.TimeoutExpired):
+                child.wait(_KILL_DEADLINE_S)
+            raise InventoryError(f"the inventory of GPUs gave no answer within {deadline_s:g} s") from error
+        if code != 0:
+            raise InventoryError(f"the inventory of GPUs ended with code {code}")
+        output.seek(0)
+        return output.read(_MAX_INVENTORY_BYTES)
+
+
+def find_devices(
+    inventory: Callable[[], bytes] = run_inventory,
+    *,
+    affinity: Collection[int] | None = None,
+    meminfo_path: Path = Path("/proc/meminfo"),
+    proc_cgroup_path: Path = Path("/proc/self/cgroup"),
+    cgroup_root: Path = Path("/sys/fs/cgroup"),
+) -> FoundDevices:
+    """Look for devices. Never fails for a GPU's sake: what goes wrong there is a notice, and the CPU remains.
+
+    ``affinity``: the cores that this process may run on (``os.sched_getaffinity(0)`` when None). Raises ``OSError`` or
+    ``ValueError`` if ``meminfo_path`` cannot be read.
+    """
+    notices: tuple[str, ...] = ()
+    gpus: tuple[Device, ...] = ()
+    try:
+        found = msgspec.json.decode(inventory(), type=Inventory)
+    except InventoryError as error:
+        notices = (f"no GPU is used: {error}",)
+    except msgspec.DecodeError as error:
+        notices = (f"no GPU is used: the inventory of GPUs is not to be understood: {error}",)
+    else:
+        notices = found.problems
+        gpus = tuple(
+            Device(f"gpu-{gpu.index}", DeviceKind.GPU, gpu.uuid, gpu.total_mib, gpu.used_mib) for gpu in found.gpus
+        )
+    cgroup = proc_cgroup_path.read_text() if proc_cgroup_path.exists() else ""
+    total_mib = _total_memory_bytes(meminfo_path.read_text())
+    for folder in _cgroup_folders(cgroup, cgroup_root, "memory"):
+        for name in ("memory.max", "memory.limit_in_bytes"):
+            total_mib = min(total_mib, _read_limit(folder / name))
+    cores = float(len(os.sched_getaffinity(0) if affinity is None else affinity))
+    for folder in _cgroup_folders(cgroup, cgroup_root, "cpu"):
+        cores = min(cores, _read_cpu_limit(folder / "cpu.max"))
+    cpu = Device("cpu", DeviceKind.CPU, "", int(total_mib) // _MIB, cores=max(1, math.floor(cores)))
+    return FoundDevices((*gpus, cpu), notices)
+
+
+def auto_wishes(devices: Sequence[Device]) -> dict[str, DeviceWish]:
+    """What ``devices: auto`` means: every GPU at the default fraction, or the CPU where there is no GPU."""
+    gpus = [device for device in devices if device.kind is DeviceKind.GPU]
+    return {device.name: DeviceWish() for device in gpus or devices}
+
+
+def plan_workers(
+    devices: Sequence[Device],
+    wishes: Mapping[str, DeviceWish],
+    *,
+    mosaics: int,
+    reserve_mib: int = RESERVE_MIB,
+    overhead_mib: Mapping[str, int] | None = None,
+) -> Plan | Unplannable:
+    """Decide which workers run where, in the order of the wishes, or name everything that stands against it. Pure.
+
+    Wishes are by device name (``cpu``, ``gpu-0``) or UUID. ``overhead_mib``: measured, by device name; for the others
+    the defaults of :mod:`daemon.quota` hold.
+    """
+    by_id = {device.name: device for device in devices} | {device.uuid: device for device in devices if device.uuid}
+    workers: list[WorkerPlan] = []
+    warnings: list[str] = []
+    problems: list[str] = [] if wishes else ["no device is named, so nothing could run"]
+    taken: dict[str, str] = {}
+    for wanted, wish in wishes.items():
+        device = by_id.get(wanted)
+        if device is None:
+            found = ", ".join(f"{d.name} ({d.uuid})" if d.uuid else d.name for d in devices)
+            problems.append(f"device {wanted} was not found; there are: {found or 'none'}")
+            continue
+        if device.name in taken:
+            problems.append(f"device {wanted} is the same as {taken[device.name]}; name it once")
+            continue
+        taken[device.name] = wanted
+        if wrong := _wrong_numbers(wish):
+            problems += [f"device {wanted}: {what}" for what in wrong]
+            continue
+        overhead = (overhead_mib or {}).get(device.name, _DEFAULT_OVERHEAD_MIB[device.kind])
+        memory = DeviceMemory(device.total_mib, device.foreign_mib, overhead, reserve_mib)
+        decision = _admit_most(device, memory, wish, mosaics)
+        if isinstance(decision, Denied):
+            problems.append(f"device {wanted}: {decision}")
+            continue
+        if decision.warning:
+            warnings.append(f"device {wanted}: {decision.warning}")
+        for _ in range(decision.workers):
+            name = f"w{len(workers) + 1}"
+            workers.append(WorkerPlan(name, device, wish.threads, wish.memory_mode, decision.limit_mib))
+    return Unplannable(tuple(problems)) if problems else Plan(tuple(workers), tuple(warnings))
+
+
+def _wrong_numbers(wish: DeviceWish) -> list[str]:
+    wrong = []
+    if wish.workers is not None and wish.workers < 1:
+        wrong.append(f"workers must be at least 1, not {wish.workers}")
+    if wish.threads < 1:
+        wrong.append(f"threads must be at least 1, not {wish.threads}")
+    if wish.fraction is not None and not 0 < wish.fraction <= 1:
+        wrong.append(f"fraction must be over 0 and at most 1, not {wish.fraction}")
+    return wrong
+
+
+def _admit_most(device: Device, memory: DeviceMemory, wish: DeviceWish, mosaics: int) -> Granted | Denied:
+    """Admit the workers wished for, or, where their number is left to us, as many as make sense and fit."""
+    if wish.workers is not None:
+        return admit(memory, wish.memory_mode, wish.workers, wish.fraction)
+    fraction = wish.fraction
+    if device.kind is DeviceKind.CPU:
+        most = device.cores // wish.threads
+    else:
+        fraction = fraction or DEFAULT_GPU_FRACTION
+        most = int(1 / fraction + 1e-6)  # the summand is for fractions like 0.1, of which ten are not quite 1
+    if wish.memory_mode is MemoryMode.ALL or (wish.memory_mode is MemoryMode.GROWTH and device.kind is DeviceKind.GPU):
+        most = 1  # several would be refused, or starve each other
+    decision = admit(memory, wish.memory_mode, max(1, min(most, mosaics)), fraction)
+    while isinstance(decision, Denied) and decision.workers > 1:
+        decision = admit(memory, wish.memory_mode, decision.workers - 1, fraction)
+    return decision
+
+
+def _total_memory_bytes(meminfo: str) -> float:
+    for line in meminfo.splitlines():
+        if line.startswith("MemTotal:"):
+            return float(line.split()[1]) * 1024
+    raise ValueError("no MemTotal in meminfo")
+
+
+def _cgroup_folders(proc_cgroup: str, root: Path, controller: str) -> Iterator[Path]:
+    """The folders whose limits hold for this process: its group and all above it, cgroup v2 and v1 (cgroups(7))."""
+    for line in proc_cgroup.splitlines():
+        _, controllers, path = line.split(":", 2)
+        if controllers and controller not in controllers.split(","):
+            continue
+        parts = [part for part in path.split("/") if part]
+        if ".." in parts:  # outside our namespace
+            parts = []
+        for mount in (root / controller,) if controllers else (root, root / "unified"):
+            for depth in range(len(parts), -1, -1):
+                yield mount.joinpath(*parts[:depth])
+
+
+def _read_limit(path: Path) -> float:
+    """Bytes; infinite where there is no limit (v1 says so by a number that no machine has)."""
+    try:
+        return float(path.read_text())
+    except (OSError, ValueError):  # no such file, or "max"
+        return math.inf
+
+
+def _read_cpu_limit(path: Path) -> float:
+    """Cores, from ``<quota|max> <period>``; infinite where there is no limit."""
+    try:
+        quota, period = path.read_text().split()
+        return float(quota) / float(period)
+    except (OSError, ValueError, ZeroDivisionError):
+        return math.inf

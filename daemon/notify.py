@@ -1,0 +1,126 @@
+"""Tells systemd how the daemon is: ready, status, watchdog, stopping (sd_notify(3)).
+
+Owns nothing but the choice between telling and silence. Must not know what the daemon does. Everything here is for the
+supervisor's thread.
+"""
+
+import importlib
+import logging
+from collections.abc import Mapping
+from types import ModuleType
+from typing import Protocol
+
+from daemon.logs import fields
+
+log = logging.getLogger(__name__)
+
+
+class NotifyError(Exception):
+    """systemd waits for word from us, and we cannot give it."""
+
+
+class Notifier(Protocol):
+    """What the supervisor tells whoever started it. None of these raises."""
+
+    watchdog_s: float | None
+    """Word is expected at least this often; None where nobody watches. Feed it at half of that."""
+
+    def ready(self, status: str) -> None:
+        """Say that loop and HTTP are up."""
+
+    def status(self, text: str) -> None:
+        """Say in one line how things are (``systemctl status`` shows it)."""
+
+    def watchdog(self) -> None:
+        """Say that the loop turns."""
+
+    def stopping(self) -> None:
+        """Say that the end has begun."""
+
+
+class Silence:
+    """For a daemon that systemd did not start."""
+
+    watchdog_s: float | None = None
+
+    def ready(self, status: str) -> None:
+        """Do nothing."""
+
+    def status(self, text: str) -> None:
+        """Do nothing."""
+
+    def watchdog(self) -> None:
+        """Do nothing."""
+
+    def stopping(self) -> None:
+        """Do nothing."""
+
+
+class Systemd:
+    """Speaks through systemd-python, which finds ``NOTIFY_SOCKET`` in the process's own environment."""
+
+    def __init__(self, library: ModuleType, watchdog_s: float | None) -> None:
+        self._library = library
+        self._is_failing = False
+        self.watchdog_s = watchdog_s
+
+    def ready(self, status: str) -> None:
+        """Say that loop and HTTP are up."""
+        self._send(f"READY=1\nSTATUS={_one_line(status)}")
+
+    def status(self, text: str) -> None:
+        """Say in one line how things are."""
+        self._send(f"STATUS={_one_line(text)}")
+
+    def watchdog(self) -> None:
+        """Say that the loop turns."""
+        self._send("WATCHDOG=1")
+
+    def stopping(self) -> None:
+        """Say that the end has begun."""
+        self._send("STOPPING=1\nSTATUS=stopping")
+
+    def _send(self, text: str) -> None:
+        try:
+            self._library.notify(text)
+        except OSError as error:
+            if not self._is_failing:
+                log.warning("cannot notify systemd", extra=fields(reason=error))
+            self._is_failing = True
+        else:
+            self._is_failing = False
+
+
+def open_notifier(environ: Mapping[str, str], pid: int, library: str = "systemd.daemon") -> Notifier:
+    """Choose by what systemd put into the environment; ``pid`` is this process's.
+
+    Raises :class:`NotifyError` if systemd waits for word, but the library for it is not installed or the variables
+    make no sense: a unit that never becomes ready would be killed and restarted without a reason in sight.
+    """
+    if not environ.get("NOTIFY_SOCKET"):
+        return Silence()
+    try:
+        module = importlib.import_module(library)
+    except ImportError as error:
+        raise NotifyError(
+            "systemd started this daemon and waits to be notified (NOTIFY_SOCKET is set), but the package "
+            "systemd-python is missing: pip install 'mosaicd[systemd]'"
+        ) from error
+    return Systemd(module, _watchdog_s(environ, pid))
+
+
+def _watchdog_s(environ: Mapping[str, str], pid: int) -> float | None:
+    """The watchdog's period as sd_watchdog_enabled(3) has it: meant for us only where ``WATCHDOG_PID`` says so."""
+    microseconds = environ.get("WATCHDOG_USEC")
+    if not microseconds or environ.get("WATCHDOG_PID", str(pid)) != str(pid):
+        return None
+    try:
+        period_s = int(microseconds) / 1e6
+    except ValueError as error:
+        raise NotifyError(f"WATCHDOG_USEC is no number of microseconds: {microseconds!r}") from error
+    return period_s if period_s > 0 else None
+
+
+def _one_line(text: str) -> str:
+    """Without line ends, behind which text from outside could say ``READY=1``, and without zero bytes."""
+    return "".join(character if character.isprintable() else " " for character in text)

@@ -1,0 +1,127 @@
+"""What the supervisor shows of itself: frozen values, replaced whole, read by metrics and HTTP. Pure.
+
+The supervisor builds one :class:`Statistics` about once a second; nobody else changes it. No value here may hold a
+camera's URL, user name or password.
+"""
+
+from dataclasses import dataclass, field
+
+from capture.messages import CameraCounts, CameraState, Reason
+
+
+@dataclass(frozen=True, slots=True)
+class CameraStatistics:
+    """One enabled camera."""
+
+    name: str
+    mosaic: str
+    tile: int
+    state: CameraState
+    reason: Reason | None
+    since_s: float
+    """Seconds in this condition (up, or down for this reason)."""
+    counts: CameraCounts
+    """Summed over all generations of its capture process."""
+    failures: dict[Reason, int]
+    analyzed: int
+    """Frames that a worker answered."""
+    unread: int
+    """Frames on canvases that no worker read before the next one."""
+    outdated: int
+    """Frames answered for a layout that no longer holds."""
+    sightings: dict[str, int]
+    """By label."""
+    source_wh: tuple[int, int]
+    last_frame_at: float
+    """Wall clock of the newest frame, 0 before the first."""
+
+    @property
+    def is_up(self) -> bool:
+        """Whether frames come."""
+        return self.state is CameraState.STREAMING
+
+
+@dataclass(frozen=True, slots=True)
+class MosaicStatistics:
+    """One mosaic."""
+
+    name: str
+    cameras: tuple[str | None, ...]
+    composed: int
+    skipped: int
+    answered: int
+    live_tiles: int
+    worker: str | None
+    """Who answers it now."""
+    last_answer_age_s: float | None
+    is_answered: bool
+    """Whether it was answered recently enough for ``/readyz``."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChildStatistics:
+    """One child process, capture or worker."""
+
+    name: str
+    kind: str
+    """``capture`` or ``worker``."""
+    phase: str
+    generation: int
+    pid: int | None
+    is_up: bool
+    restarts: dict[str, int]
+    """By cause."""
+    cpu_s: float
+    memory_mib: float
+    device: str = ""
+    """Workers only."""
+    memory_limit_mib: int | None = None
+    answered: int = 0
+    stale: int = 0
+    inference_s: float = 0.0
+    """Seconds in the engine, summed over all answers."""
+    last_cause: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SinkStatistics:
+    """One sink."""
+
+    name: str
+    written: int
+    """Lines written."""
+    dropped: dict[str, int]
+    """Lines lost, by reason (``queue_full``, ``disk``)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Histogram:
+    """A cumulative histogram as Prometheus has it: ``counts[i]`` observations were <= ``bounds[i]``."""
+
+    bounds: tuple[float, ...]
+    counts: tuple[int, ...]
+    total: int
+    sum: float
+
+
+@dataclass(frozen=True, slots=True)
+class Statistics:
+    """All of it at one moment."""
+
+    cameras: tuple[CameraStatistics, ...]
+    mosaics: tuple[MosaicStatistics, ...]
+    children: tuple[ChildStatistics, ...]
+    sinks: tuple[SinkStatistics, ...]
+    latency: Histogram
+    """Capture to sighting, seconds."""
+    started_at: float
+    """Wall clock at which the daemon started."""
+    loop_lag_s: float
+    """How late the supervisor's last turn was."""
+    notices: tuple[str, ...] = field(default=())
+    """Standing conditions that a person should know: running on the last good roster, say."""
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether every enabled mosaic is being answered."""
+        return bool(self.mosaics) and all(m.is_answered for m in self.mosaics)

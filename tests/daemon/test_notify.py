@@ -1,0 +1,93 @@
+"""What systemd would receive, on a real datagram socket."""
+
+import logging
+import os
+import socket
+
+import pytest
+
+from daemon.notify import NotifyError, Silence, Systemd, open_notifier
+
+PID = 4711
+
+
+@pytest.fixture
+def systemd(tmp_path, monkeypatch):
+    """A socket to be notified on; systemd-python reads its address from the process's own environment."""
+    pytest.importorskip("systemd.daemon", reason="needs systemd-python")
+    path = str(tmp_path / "notify")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as server:
+        server.settimeout(5)
+        server.bind(path)
+        monkeypatch.setenv("NOTIFY_SOCKET", path)
+        yield server
+
+
+def test_everything_arrives(systemd):
+    notifier = open_notifier(os.environ, PID)
+    notifier.ready("32 cameras")
+    notifier.status("30 of 32 cameras up")
+    notifier.watchdog()
+    notifier.stopping()
+    assert [systemd.recv(4096) for _ in range(4)] == [
+        b"READY=1\nSTATUS=32 cameras",
+        b"STATUS=30 of 32 cameras up",
+        b"WATCHDOG=1",
+        b"STOPPING=1\nSTATUS=stopping",
+    ]
+
+
+def test_a_status_cannot_say_more_than_a_status(systemd):
+    open_notifier(os.environ, PID).status("camera door\nMAINPID=1\0 Tür\udc80")
+    assert systemd.recv(4096).decode() == "STATUS=camera door MAINPID=1  Tür "
+
+
+def test_a_listener_that_went_away_costs_nothing(systemd, caplog):
+    notifier = open_notifier(os.environ, PID)
+    systemd.close()
+    with caplog.at_level(logging.WARNING):
+        notifier.watchdog()
+        notifier.watchdog()
+    assert [record.getMessage() for record in caplog.records] == ["cannot notify systemd"]
+
+
+@pytest.mark.parametrize(
+    ("environ", "watchdog_s"),
+    [
+        ({"WATCHDOG_USEC": "30000000"}, 30.0),
+        ({"WATCHDOG_USEC": "2500000", "WATCHDOG_PID": str(PID)}, 2.5),
+        ({"WATCHDOG_USEC": "30000000", "WATCHDOG_PID": "1"}, None),
+        ({"WATCHDOG_USEC": "0"}, None),
+        ({"WATCHDOG_USEC": ""}, None),
+        ({}, None),
+    ],
+)
+def test_the_watchdog_counts_for_its_pid_only(environ, watchdog_s):
+    # The library is not used: any module stands in for it.
+    notifier = open_notifier({"NOTIFY_SOCKET": "/run/x", **environ}, PID, library="types")
+    assert notifier.watchdog_s == watchdog_s
+
+
+def test_a_watchdog_that_makes_no_sense_is_an_error():
+    with pytest.raises(NotifyError, match="WATCHDOG_USEC"):
+        open_notifier({"NOTIFY_SOCKET": "/run/x", "WATCHDOG_USEC": "30s"}, PID, library="types")
+
+
+@pytest.mark.parametrize("environ", [{}, {"NOTIFY_SOCKET": ""}, {"WATCHDOG_USEC": "30000000"}])
+def test_without_systemd_all_is_silent(environ):
+    notifier = open_notifier(environ, PID, library="no_such_package")
+    assert isinstance(notifier, Silence)
+    assert notifier.watchdog_s is None
+    notifier.ready("")
+    notifier.status("")
+    notifier.watchdog()
+    notifier.stopping()
+
+
+def test_a_missing_library_names_the_remedy():
+    with pytest.raises(NotifyError, match=r"pip install 'mosaicd\[systemd\]'"):
+        open_notifier({"NOTIFY_SOCKET": "/run/x"}, PID, library="no_such_package.daemon")
+
+
+def test_with_systemd_the_notifier_speaks(systemd):
+    assert isinstance(open_notifier(os.environ, PID), Systemd)
