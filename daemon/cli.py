@@ -1,0 +1,249 @@
+"""The command line: entry point of the console script ``mosaicd``.
+
+Owns: what may be typed, what a person reads, the exit code. It is an entry point, so it reads the environment and hands
+it on. Light on purpose: only typer is imported at the top; each command imports what it needs, so ``--help`` is quick.
+"""
+
+import json
+import os
+import re
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from importlib.metadata import version as installed_version
+from pathlib import Path
+from traceback import extract_tb
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from capture.exits import ExitCode
+
+if TYPE_CHECKING:
+    from daemon.roster import Roster
+
+SETTINGS = Path("/etc/mosaicd/mosaicd.yaml")
+
+app = typer.Typer(
+    name="mosaicd",
+    help="Many RTSP cameras, few GPUs: 2x2 mosaics, supervised inference workers, sightings.",
+    epilog="Try it without a camera: [bold]mosaicd demo[/bold]. Each command has a --help with examples.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+SettingsOption = Annotated[Path, typer.Option("--settings", metavar="FILE", help="The settings.", show_default=True)]
+RosterOption = Annotated[
+    Path | None, typer.Option("--roster", metavar="FILE", help="The cameras; the settings name it otherwise.")
+]
+OverridesOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY.PATH=VALUE", help="Overrides one setting; may be given several times."),
+]
+VideosOption = Annotated[
+    list[str],
+    typer.Option("--video", metavar="FILE[:COUNT]", help="Footage, for COUNT cameras; may be given several times."),
+]
+
+
+def main(args: Sequence[str] | None = None) -> None:
+    """Run one command and exit; an exception that nobody expected is one line, and exit code 70."""
+    try:
+        app(args=args, prog_name="mosaicd")
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except Exception as error:
+        if os.environ.get("MOSAICD_DEBUG") == "1":
+            raise
+        typer.echo(unexpected(error), err=True)
+        sys.exit(ExitCode.BROKEN)
+
+
+def unexpected(error: Exception) -> str:
+    """Return the one line that a person reads about a bug: no traceback, no password. Pure."""
+    frames = extract_tb(error.__traceback__)
+    where = f" at {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
+    lines = str(error).splitlines()
+    said = f": {re.sub(r'//[^/@ ]*@', '//***@', lines[0])}" if lines else ""
+    return (
+        f"mosaicd: unexpected {type(error).__name__}{where}{said}. This is a bug: run it again with MOSAICD_DEBUG=1 "
+        "and report what it prints"
+    )
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"mosaicd {installed_version('mosaicd')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command(
+    epilog="[bold]Examples[/bold]\n\n"
+    "mosaicd run\n\n"
+    "mosaicd run --settings mosaicd.yaml --roster cameras.yaml\n\n"
+    "mosaicd run --set http.port=9200 --set logging.level=debug"
+)
+def run(settings: SettingsOption = SETTINGS, roster: RosterOption = None, overrides: OverridesOption = None) -> None:
+    """Run the daemon in the foreground, until SIGTERM or Ctrl-C."""
+    from daemon.main import run as run_daemon
+
+    raise typer.Exit(
+        run_daemon(settings_path=settings, roster_path=roster, overrides=tuple(overrides or ()), environ=os.environ)
+    )
+
+
+@app.command(
+    epilog="[bold]Examples[/bold]\n\n"
+    "mosaicd check\n\n"
+    "mosaicd check --settings mosaicd.yaml --roster cameras.yaml\n\n"
+    "mosaicd check --json | jq .problems\n\n"
+    "Exit code: 0 if the daemon would run with it (warnings or not), 78 if not."
+)
+def check(
+    *,
+    settings: SettingsOption = SETTINGS,
+    roster: RosterOption = None,
+    overrides: OverridesOption = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object instead of lines.")] = False,
+) -> None:
+    """Check settings and roster and print every problem as file:line:column."""
+    from daemon.check import check as check_files
+    from daemon.problems import Severity
+    from daemon.secrets import SecretSources
+
+    _, cameras, problems = check_files(settings, roster, tuple(overrides or ()), SecretSources.from_environ(os.environ))
+    errors = sum(problem.severity is Severity.ERROR for problem in problems)
+    counts = {
+        "cameras": len(cameras.enabled) if cameras else 0,
+        "mosaics": _mosaic_count(cameras) if cameras else 0,
+        "errors": errors,
+        "warnings": len(problems) - errors,
+    }
+    if as_json:
+        typer.echo(json.dumps({**counts, "problems": [asdict(problem) for problem in problems]}, indent=2))
+    else:
+        for problem in problems:
+            typer.echo(str(problem))
+        typer.echo(", ".join(_counted(number, noun) for noun, number in counts.items()))
+    raise typer.Exit(ExitCode.CONFIG if errors else ExitCode.OK)
+
+
+def _mosaic_count(cameras: "Roster") -> int:
+    """How many mosaics the enabled cameras make, when none was there before."""
+    from capture.grouping import Seat, group
+
+    try:
+        return len(group([Seat(camera.name, camera.mosaic) for camera in cameras.enabled]))
+    except ValueError:  # five cameras ask for one mosaic: that is among the problems already
+        return 0
+
+
+def _counted(number: int, plural: str) -> str:
+    return f"{number} {plural.removesuffix('s') if number == 1 else plural}"
+
+
+@app.command(
+    epilog="[bold]Examples[/bold]\n\n"
+    "mosaicd simulate --cameras 32 --video shop.mp4 --roster cameras.yaml\n\n"
+    "mosaicd simulate --cameras 32 --video shop.mp4:4 --video street.mp4 --port 8554\n\n"
+    "CAMERA_PASSWORD=… mosaicd simulate --cameras 4 --video shop.mp4 --username viewer --password-env CAMERA_PASSWORD"
+)
+def simulate(
+    *,
+    videos: VideosOption,
+    cameras: Annotated[int, typer.Option(min=1, metavar="N", help="How many cameras.")] = 32,
+    host: Annotated[str, typer.Option(metavar="ADDRESS", help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, metavar="PORT", help="RTSP port; 0 takes any free one.")
+    ] = 8554,
+    username: Annotated[str | None, typer.Option(metavar="NAME", help="Who may watch; anybody otherwise.")] = None,
+    password_env: Annotated[
+        str | None, typer.Option(metavar="NAME", help="The environment variable that holds the password.")
+    ] = None,
+    roster: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write a roster with these cameras to FILE; it goes to stdout otherwise."),
+    ] = None,
+    fps: Annotated[
+        float | None, typer.Option(min=0.1, metavar="N", help="Frames a second, in place of the footage's own.")
+    ] = None,
+) -> None:
+    """Serve recorded footage as RTSP cameras, until SIGTERM or Ctrl-C."""
+    from simulator.run import SimulateOptions
+    from simulator.run import run as run_simulator
+
+    options = SimulateOptions(
+        cameras=cameras,
+        videos=tuple(Path(video) for video in videos),
+        host=host,
+        port=port,
+        username=username,
+        password=_password(username, password_env, os.environ),
+        password_name=password_env or "SIM_PASSWORD",
+        roster=roster,
+        fps=fps,
+    )
+    raise typer.Exit(run_simulator(options))
+
+
+def _password(username: str | None, name: str | None, environ: Mapping[str, str]) -> str | None:
+    """Return the password from the environment: an argument would show in the process list."""
+    if name is None:
+        if username is not None:
+            raise typer.BadParameter("needs --password-env NAME as well", param_hint="--username")
+        return None
+    if username is None:
+        raise typer.BadParameter("needs --username as well", param_hint="--password-env")
+    if not environ.get(name):
+        raise typer.BadParameter(f"the environment variable {name} is empty or not set", param_hint="--password-env")
+    return environ[name]
+
+
+@app.command(
+    epilog="[bold]Examples[/bold]\n\n"
+    "mosaicd demo\n\n"
+    "mosaicd demo --seconds 60\n\n"
+    "mosaicd demo --video shop.mp4:4 --video street.mp4 --model yolo-fastest-1.1-xl.cfg --names coco.names\n\n"
+    "Exit code with --seconds: 0 if every camera and mosaic came up, 1 if not."
+)
+def demo(
+    *,
+    seconds: Annotated[
+        float, typer.Option(min=0, metavar="N", help="End by itself after so long; 0 waits for Ctrl-C.")
+    ] = 0,
+    videos: VideosOption = [],  # noqa: B006 - typer copies it
+    model: Annotated[Path | None, typer.Option(metavar="CFG", help="A Darknet network.")] = None,
+    weights: Annotated[Path | None, typer.Option(metavar="FILE", help="Its weights; beside the cfg otherwise.")] = None,
+    names: Annotated[Path | None, typer.Option(metavar="FILE", help="Its labels; beside the cfg otherwise.")] = None,
+    cameras: Annotated[int, typer.Option(min=1, metavar="N", help="How many cameras.")] = 32,
+) -> None:
+    """Start simulated cameras and the daemon, and show what happens. Needs footage and a model."""
+    from daemon.demo import run as run_demo
+    from daemon.demo_material import DemoOptions
+
+    options = DemoOptions(
+        seconds=seconds, videos=tuple(videos), cfg=model, weights=weights, names=names, cameras=cameras
+    )
+    raise typer.Exit(run_demo(options))
+
+
+@app.command()
+def version() -> None:
+    """Show the version."""
+    _print_version(True)
+
+
+if __name__ == "__main__":
+    main()

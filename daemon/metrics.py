@@ -1,0 +1,339 @@
+"""Statistics as Prometheus metrics: the only file that knows prometheus_client.
+
+Owns: the names, labels and help texts of all metrics, and the way to and from the text format. Nothing is counted here:
+each scrape reads one frozen :class:`~daemon.statistics.Statistics` and turns it into samples. Must not know: HTTP.
+Every series that can be named in advance (each reason, each cause) is shown from its start with 0, so that ``rate()``
+sees the first event. ``deploy/METRICS.md`` documents every metric; a test compares the two.
+
+Naming: https://prometheus.io/docs/practices/naming/. Labels come from closed sets only.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
+from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client.registry import Collector
+
+from capture.messages import CameraState, Reason
+from daemon.lifecycle import Phase
+from daemon.statistics import (
+    CameraStatistics,
+    ChildStatistics,
+    Histogram,
+    MosaicStatistics,
+    SinkStatistics,
+    Statistics,
+)
+from daemon.verdict import Cause
+
+CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
+"""Of what :func:`render` returns."""
+
+CAUSES = tuple(cause.value for cause in Cause)
+"""Why a child ended: the closed set of the ``cause`` label."""
+
+DROPS = ("rate", "superseded", "damaged", "unread", "outdated")
+"""Why a frame was not used: the closed set of the ``reason`` label of dropped frames."""
+
+SINK_DROPS = ("queue_full", "disk", "invalid")
+"""Why a line was lost: the closed set of the ``reason`` label of sinks."""
+
+_BYTES_A_MIB = 1024 * 1024
+
+_Row = tuple[Sequence[str], float]
+"""Label values and a value."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One line of the text format, as a reader of ``/metrics`` gets it."""
+
+    name: str
+    labels: dict[str, str]
+    value: float
+
+
+class SupervisorCollector(Collector):
+    """All metrics of the supervisor, made from one snapshot at each scrape. Any thread may call it."""
+
+    def __init__(self, read: Callable[[], Statistics], causes: Sequence[str] = CAUSES, version: str = "") -> None:
+        self._read = read
+        self._causes = tuple(causes)
+        self._version = version
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield each metric once, in the order of ``deploy/METRICS.md``."""
+        now = self._read()
+        captures = [child for child in now.children if child.kind == "capture"]
+        workers = [child for child in now.children if child.kind == "worker"]
+        yield from _cameras(now.cameras)
+        yield from _mosaics(now.mosaics)
+        yield from _children("capture", "process", "Capture process", captures, self._causes)
+        yield from _children("worker", "worker", "Worker", workers, self._causes)
+        yield from _workers(workers)
+        yield from _sinks(now.sinks)
+        yield _latency(now.latency)
+        yield from _daemon(now, self._version)
+
+
+def make_registry(
+    read: Callable[[], Statistics], causes: Sequence[str] = CAUSES, version: str = "", proc: str = "/proc"
+) -> CollectorRegistry:
+    """Return a registry of our own with the supervisor's metrics and the standard ``process_*`` of this process."""
+    registry = CollectorRegistry()
+    registry.register(SupervisorCollector(read, causes, version))
+    ProcessCollector(registry=registry, proc=proc)
+    return registry
+
+
+def render(registry: CollectorRegistry) -> bytes:
+    """Return the text format, UTF-8; serve it as :data:`CONTENT_TYPE`. Any thread may call it."""
+    return generate_latest(registry)
+
+
+def parse(text: str) -> tuple[Sample, ...]:
+    """Return all samples of a text format; ValueError where it is none."""
+    return tuple(
+        Sample(name=sample.name, labels=sample.labels, value=sample.value)
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    )
+
+
+def _cameras(cameras: Sequence[CameraStatistics]) -> Iterator[Metric]:
+    one = ("camera",)
+    yield _gauge(
+        "mosaicd_camera_up",
+        "Whether frames come from the camera (1) or not (0).",
+        one,
+        (((c.name,), c.is_up) for c in cameras),
+    )
+    yield _gauge(
+        "mosaicd_camera_state",
+        "The state of the camera's reader: 1 for the state it is in, 0 for the others.",
+        ("camera", "state"),
+        (((c.name, state.value), c.state is state) for c in cameras for state in CameraState),
+    )
+    yield _counter(
+        "mosaicd_camera_connects",
+        "Times the camera's stream was opened.",
+        one,
+        (((c.name,), c.counts.connects) for c in cameras),
+    )
+    yield _counter(
+        "mosaicd_camera_failures",
+        "Attempts to read the camera that ended, by reason.",
+        ("camera", "reason"),
+        (((c.name, reason.value), c.failures.get(reason, 0)) for c in cameras for reason in Reason),
+    )
+    yield _counter(
+        "mosaicd_camera_received_bytes",
+        "Bytes of video received from the camera.",
+        one,
+        (((c.name,), c.counts.bytes) for c in cameras),
+    )
+    yield _counter(
+        "mosaicd_camera_frames",
+        "Frames of the camera that were decoded.",
+        one,
+        (((c.name,), c.counts.frames) for c in cameras),
+    )
+    yield _counter(
+        "mosaicd_camera_frames_dropped",
+        "Frames of the camera that were not used, by reason.",
+        ("camera", "reason"),
+        (((c.name, reason), count) for c in cameras for reason, count in zip(DROPS, _dropped(c), strict=True)),
+    )
+    yield _counter(
+        "mosaicd_camera_frames_analyzed",
+        "Frames of the camera that a worker answered.",
+        one,
+        (((c.name,), c.analyzed) for c in cameras),
+    )
+    yield _gauge(
+        "mosaicd_camera_last_frame_timestamp_seconds",
+        "Wall clock of the camera's newest frame, 0 before the first.",
+        one,
+        (((c.name,), c.last_frame_at) for c in cameras),
+    )
+    yield _counter(
+        "mosaicd_sightings",
+        "Sightings, by camera and label.",
+        ("camera", "label"),
+        (((c.name, label), count) for c in cameras for label, count in sorted(c.sightings.items())),
+    )
+
+
+def _dropped(camera: CameraStatistics) -> tuple[int, ...]:
+    """Frames not used, in the order of :data:`DROPS`."""
+    counts = camera.counts
+    return (counts.rate, counts.superseded, counts.damaged, camera.unread, camera.outdated)
+
+
+def _mosaics(mosaics: Sequence[MosaicStatistics]) -> Iterator[Metric]:
+    one = ("mosaic",)
+    yield _gauge(
+        "mosaicd_mosaic_up",
+        "Whether the mosaic is answered (1) or not (0), as /readyz sees it.",
+        one,
+        (((m.name,), m.is_answered) for m in mosaics),
+    )
+    yield _counter(
+        "mosaicd_mosaic_composed",
+        "Canvases of the mosaic that were composed.",
+        one,
+        (((m.name,), m.composed) for m in mosaics),
+    )
+    yield _counter(
+        "mosaicd_mosaic_skipped",
+        "Ticks at which the mosaic had no new tile.",
+        one,
+        (((m.name,), m.skipped) for m in mosaics),
+    )
+    yield _counter(
+        "mosaicd_mosaic_answered",
+        "Canvases of the mosaic that a worker answered.",
+        one,
+        (((m.name,), m.answered) for m in mosaics),
+    )
+    yield _gauge(
+        "mosaicd_mosaic_live_tiles",
+        "Tiles of the mosaic that held a fresh frame at the last tick.",
+        one,
+        (((m.name,), m.live_tiles) for m in mosaics),
+    )
+
+
+def _children(
+    prefix: str, label: str, noun: str, children: Sequence[ChildStatistics], causes: Sequence[str]
+) -> Iterator[Metric]:
+    """Yield what capture processes and workers have in common."""
+    is_worker = prefix == "worker"
+    yield _gauge(
+        f"mosaicd_{prefix}_up",
+        f"{noun}: whether it is up and able to work (1) or not (0).",
+        (label, "device") if is_worker else (label,),
+        (((c.name, c.device) if is_worker else (c.name,), c.is_up) for c in children),
+    )
+    yield _gauge(
+        f"mosaicd_{prefix}_state",
+        f"{noun}: 1 for the phase of its life that it is in, 0 for the others.",
+        (label, "state"),
+        (((c.name, phase.value), c.phase == phase.value) for c in children for phase in Phase),
+    )
+    yield _counter(
+        f"mosaicd_{prefix}_restarts",
+        f"{noun}: times it ended and was to be started again, by cause.",
+        (label, "cause"),
+        (((c.name, cause), c.restarts.get(cause, 0)) for c in children for cause in _with_unforeseen(causes, c)),
+    )
+    yield _counter(
+        f"mosaicd_{prefix}_cpu_seconds",
+        f"{noun}: CPU time used.",
+        (label,),
+        (((c.name,), c.cpu_s) for c in children),
+    )
+    yield _gauge(
+        f"mosaicd_{prefix}_resident_memory_bytes",
+        f"{noun}: resident memory.",
+        (label,),
+        (((c.name,), c.memory_mib * _BYTES_A_MIB) for c in children),
+    )
+
+
+def _with_unforeseen(causes: Sequence[str], child: ChildStatistics) -> tuple[str, ...]:
+    """The known causes, then any that is counted without being known: never hide a restart."""
+    return (*causes, *sorted(child.restarts.keys() - set(causes)))
+
+
+def _workers(workers: Sequence[ChildStatistics]) -> Iterator[Metric]:
+    one = ("worker",)
+    yield _gauge(
+        "mosaicd_worker_memory_limit_bytes",
+        "Worker: memory that its engine may take on its device; absent where there is no limit.",
+        one,
+        (((w.name,), w.memory_limit_mib * _BYTES_A_MIB) for w in workers if w.memory_limit_mib is not None),
+    )
+    yield _counter(
+        "mosaicd_worker_answered",
+        "Worker: canvases answered.",
+        one,
+        (((w.name,), w.answered) for w in workers),
+    )
+    yield _counter(
+        "mosaicd_worker_stale",
+        "Worker: canvases dropped because they were too old when read.",
+        one,
+        (((w.name,), w.stale) for w in workers),
+    )
+    yield _counter(
+        "mosaicd_worker_inference_seconds",
+        "Worker: time in the engine.",
+        one,
+        (((w.name,), w.inference_s) for w in workers),
+    )
+
+
+def _sinks(sinks: Sequence[SinkStatistics]) -> Iterator[Metric]:
+    yield _counter(
+        "mosaicd_sink_lines_written",
+        "Sink: lines written.",
+        ("sink",),
+        (((s.name,), s.written) for s in sinks),
+    )
+    yield _counter(
+        "mosaicd_sink_lines_dropped",
+        "Sink: lines lost, by reason.",
+        ("sink", "reason"),
+        (
+            ((s.name, reason), s.dropped.get(reason, 0))
+            for s in sinks
+            for reason in (*SINK_DROPS, *sorted(s.dropped.keys() - set(SINK_DROPS)))
+        ),
+    )
+
+
+def _latency(histogram: Histogram) -> Metric:
+    family = HistogramMetricFamily(
+        "mosaicd_sighting_latency_seconds", "From the capture of a frame to the sightings on it."
+    )
+    buckets = [
+        (str(float(bound)), float(count))
+        for bound, count in zip(histogram.bounds, histogram.counts, strict=True)
+        if bound != float("inf")
+    ]
+    family.add_metric((), [*buckets, ("+Inf", float(histogram.total))], histogram.sum)
+    return family
+
+
+def _daemon(now: Statistics, version: str) -> Iterator[Metric]:
+    yield _gauge("mosaicd_build_info", "Version of the daemon; always 1.", ("version",), [((version,), 1)])
+    yield _gauge("mosaicd_start_time_seconds", "Wall clock at which the daemon started.", (), [((), now.started_at)])
+    yield _gauge("mosaicd_loop_lag_seconds", "How late the supervisor's last turn was.", (), [((), now.loop_lag_s)])
+    yield _gauge(
+        "mosaicd_ready", "Whether every enabled mosaic is answered, as /readyz says.", (), [((), now.is_ready)]
+    )
+    yield _gauge(
+        "mosaicd_notices",
+        "Standing conditions that a person should know; the log names them.",
+        (),
+        [((), len(now.notices))],
+    )
+
+
+def _gauge(name: str, documentation: str, labels: Sequence[str], rows: Iterable[_Row]) -> Metric:
+    family = GaugeMetricFamily(name, documentation, labels=labels)
+    for values, value in rows:
+        family.add_metric(values, float(value))
+    return family
+
+
+def _counter(name: str, documentation: str, labels: Sequence[str], rows: Iterable[_Row]) -> Metric:
+    """``name`` is without ``_total``, which the text format gets."""
+    family = CounterMetricFamily(name, documentation, labels=labels)
+    for values, value in rows:
+        family.add_metric(values, float(value))
+    return family

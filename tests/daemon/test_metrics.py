@@ -1,0 +1,273 @@
+"""Metrics: exact text for a small snapshot, names and labels, and the page that documents them."""
+
+import re
+from collections import Counter
+from pathlib import Path
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from capture.messages import CameraCounts, CameraState, Reason
+from daemon.lifecycle import Phase
+from daemon.metrics import CAUSES, CONTENT_TYPE, DROPS, SINK_DROPS, make_registry, parse, render
+from daemon.statistics import (
+    CameraStatistics,
+    ChildStatistics,
+    Histogram,
+    MosaicStatistics,
+    SinkStatistics,
+    Statistics,
+)
+
+ROOT = Path(__file__).parents[2]
+LABELS = {
+    "camera",
+    "mosaic",
+    "worker",
+    "process",
+    "device",
+    "sink",
+    "cause",
+    "reason",
+    "state",
+    "label",
+    "version",
+    "le",
+}
+
+FRONT = CameraStatistics(
+    name="front",
+    mosaic="m1",
+    tile=0,
+    state=CameraState.STREAMING,
+    reason=None,
+    since_s=12.0,
+    counts=CameraCounts(connects=2, packets=900, bytes=123456, frames=300, rate=200, superseded=3, damaged=4),
+    failures={Reason.REFUSED: 1},
+    analyzed=80,
+    unread=5,
+    outdated=6,
+    sightings={"person": 7, "car": 1},
+    source_wh=(1920, 1080),
+    last_frame_at=1700000000.5,
+)
+MOSAIC = MosaicStatistics(
+    name="m1",
+    cameras=("front", None, None, None),
+    composed=100,
+    skipped=2,
+    answered=90,
+    live_tiles=1,
+    worker="cpu-0",
+    last_answer_age_s=0.1,
+    is_answered=True,
+)
+CAPTURE = ChildStatistics(
+    name="capture-0",
+    kind="capture",
+    phase="up",
+    generation=1,
+    pid=10,
+    is_up=True,
+    restarts={"crash": 1},
+    cpu_s=5.5,
+    memory_mib=2.0,
+)
+WORKER = ChildStatistics(
+    name="cpu-0",
+    kind="worker",
+    phase="given_up",
+    generation=2,
+    pid=11,
+    is_up=False,
+    restarts={"gpu_oom": 2},
+    cpu_s=9.0,
+    memory_mib=1.0,
+    device="cpu",
+    memory_limit_mib=3,
+    answered=90,
+    stale=1,
+    inference_s=4.5,
+)
+SNAPSHOT = Statistics(
+    cameras=(FRONT,),
+    mosaics=(MOSAIC,),
+    children=(CAPTURE, WORKER),
+    sinks=(SinkStatistics(name="jsonl", written=8, dropped={"disk": 1}),),
+    latency=Histogram(bounds=(0.1, 1.0), counts=(3, 5), total=6, sum=4.25),
+    started_at=1700000000.0,
+    loop_lag_s=0.002,
+    notices=("running on the last good roster",),
+)
+EMPTY = Statistics(
+    cameras=(), mosaics=(), children=(), sinks=(), latency=Histogram((), (), 0, 0.0), started_at=0.0, loop_lag_s=0.0
+)
+
+
+def own_lines(snapshot: Statistics) -> list[str]:
+    """Sample lines of our own metrics, without help and type."""
+    text = render(make_registry(lambda: snapshot, version="1.2.3")).decode()
+    return [line for line in text.splitlines() if line.startswith("mosaicd_")]
+
+
+def test_one_camera_by_value() -> None:
+    lines = [line for line in own_lines(SNAPSHOT) if 'camera="front"' in line]
+    assert lines == [
+        'mosaicd_camera_up{camera="front"} 1.0',
+        'mosaicd_camera_state{camera="front",state="connecting"} 0.0',
+        'mosaicd_camera_state{camera="front",state="streaming"} 1.0',
+        'mosaicd_camera_state{camera="front",state="stalled"} 0.0',
+        'mosaicd_camera_state{camera="front",state="backoff"} 0.0',
+        'mosaicd_camera_state{camera="front",state="stopped"} 0.0',
+        'mosaicd_camera_connects_total{camera="front"} 2.0',
+        'mosaicd_camera_failures_total{camera="front",reason="refused"} 1.0',
+        *(
+            f'mosaicd_camera_failures_total{{camera="front",reason="{reason.value}"}} 0.0'
+            for reason in Reason
+            if reason is not Reason.REFUSED
+        ),
+        'mosaicd_camera_received_bytes_total{camera="front"} 123456.0',
+        'mosaicd_camera_frames_total{camera="front"} 300.0',
+        'mosaicd_camera_frames_dropped_total{camera="front",reason="rate"} 200.0',
+        'mosaicd_camera_frames_dropped_total{camera="front",reason="superseded"} 3.0',
+        'mosaicd_camera_frames_dropped_total{camera="front",reason="damaged"} 4.0',
+        'mosaicd_camera_frames_dropped_total{camera="front",reason="unread"} 5.0',
+        'mosaicd_camera_frames_dropped_total{camera="front",reason="outdated"} 6.0',
+        'mosaicd_camera_frames_analyzed_total{camera="front"} 80.0',
+        'mosaicd_camera_last_frame_timestamp_seconds{camera="front"} 1.7000000005e+09',
+        'mosaicd_sightings_total{camera="front",label="car"} 1.0',
+        'mosaicd_sightings_total{camera="front",label="person"} 7.0',
+    ]
+
+
+def test_all_else_by_value() -> None:
+    lines = [line for line in own_lines(SNAPSHOT) if 'camera="front"' not in line and not line.endswith(" 0.0")]
+    assert lines == [
+        'mosaicd_mosaic_up{mosaic="m1"} 1.0',
+        'mosaicd_mosaic_composed_total{mosaic="m1"} 100.0',
+        'mosaicd_mosaic_skipped_total{mosaic="m1"} 2.0',
+        'mosaicd_mosaic_answered_total{mosaic="m1"} 90.0',
+        'mosaicd_mosaic_live_tiles{mosaic="m1"} 1.0',
+        'mosaicd_capture_up{process="capture-0"} 1.0',
+        'mosaicd_capture_state{process="capture-0",state="up"} 1.0',
+        'mosaicd_capture_restarts_total{cause="crash",process="capture-0"} 1.0',
+        'mosaicd_capture_cpu_seconds_total{process="capture-0"} 5.5',
+        'mosaicd_capture_resident_memory_bytes{process="capture-0"} 2.097152e+06',
+        'mosaicd_worker_state{state="given_up",worker="cpu-0"} 1.0',
+        'mosaicd_worker_restarts_total{cause="gpu_oom",worker="cpu-0"} 2.0',
+        'mosaicd_worker_cpu_seconds_total{worker="cpu-0"} 9.0',
+        'mosaicd_worker_resident_memory_bytes{worker="cpu-0"} 1.048576e+06',
+        'mosaicd_worker_memory_limit_bytes{worker="cpu-0"} 3.145728e+06',
+        'mosaicd_worker_answered_total{worker="cpu-0"} 90.0',
+        'mosaicd_worker_stale_total{worker="cpu-0"} 1.0',
+        'mosaicd_worker_inference_seconds_total{worker="cpu-0"} 4.5',
+        'mosaicd_sink_lines_written_total{sink="jsonl"} 8.0',
+        'mosaicd_sink_lines_dropped_total{reason="disk",sink="jsonl"} 1.0',
+        'mosaicd_sighting_latency_seconds_bucket{le="0.1"} 3.0',
+        'mosaicd_sighting_latency_seconds_bucket{le="1.0"} 5.0',
+        'mosaicd_sighting_latency_seconds_bucket{le="+Inf"} 6.0',
+        "mosaicd_sighting_latency_seconds_count 6.0",
+        "mosaicd_sighting_latency_seconds_sum 4.25",
+        'mosaicd_build_info{version="1.2.3"} 1.0',
+        "mosaicd_start_time_seconds 1.7e+09",
+        "mosaicd_loop_lag_seconds 0.002",
+        "mosaicd_ready 1.0",
+        "mosaicd_notices 1.0",
+    ]
+
+
+def test_series_known_in_advance_start_at_zero() -> None:
+    zeros = Counter(line.split("{")[0] for line in own_lines(SNAPSHOT) if line.endswith(" 0.0"))
+    assert zeros == {
+        "mosaicd_camera_state": len(CameraState) - 1,
+        "mosaicd_camera_failures_total": len(Reason) - 1,
+        "mosaicd_capture_state": len(Phase) - 1,
+        "mosaicd_worker_state": len(Phase) - 1,
+        "mosaicd_capture_restarts_total": len(CAUSES) - 1,
+        "mosaicd_worker_restarts_total": len(CAUSES) - 1,
+        "mosaicd_worker_up": 1,
+        "mosaicd_sink_lines_dropped_total": len(SINK_DROPS) - 1,
+    }
+
+
+def test_every_drop_has_a_known_reason() -> None:
+    samples = parse("\n".join(own_lines(SNAPSHOT)) + "\n")
+    reasons = [s.labels["reason"] for s in samples if s.name == "mosaicd_camera_frames_dropped_total"]
+    assert tuple(reasons) == DROPS
+
+
+def test_unforeseen_cause_is_shown_not_hidden() -> None:
+    registry = make_registry(lambda: SNAPSHOT, causes=("hang",))
+    restarts = {
+        (s.labels["worker"], s.labels["cause"]): s.value
+        for s in parse(render(registry).decode())
+        if s.name == "mosaicd_worker_restarts_total"
+    }
+    assert restarts == {("cpu-0", "hang"): 0.0, ("cpu-0", "gpu_oom"): 2.0}
+
+
+def test_each_scrape_reads_one_new_snapshot() -> None:
+    reads: list[Statistics] = []
+
+    def read() -> Statistics:
+        reads.append(EMPTY)
+        return EMPTY
+
+    registry = make_registry(read)
+    assert reads == []
+    render(registry)
+    render(registry)
+    assert len(reads) == 2
+
+
+def test_daemon_without_anything_yet_renders() -> None:
+    assert "mosaicd_ready 0.0" in own_lines(EMPTY)
+    assert 'mosaicd_sighting_latency_seconds_bucket{le="+Inf"} 0.0' in own_lines(EMPTY)
+
+
+def test_text_is_read_back_with_the_same_values() -> None:
+    text = render(make_registry(lambda: SNAPSHOT)).decode()
+    values = {(s.name, tuple(sorted(s.labels.items()))): s.value for s in parse(text)}
+    assert values["mosaicd_camera_received_bytes_total", (("camera", "front"),)] == 123456.0
+    assert values["mosaicd_worker_up", (("device", "cpu"), ("worker", "cpu-0"))] == 0.0
+    assert values["mosaicd_sighting_latency_seconds_bucket", (("le", "+Inf"),)] == 6.0
+    assert len(values) == sum(not line.startswith("#") for line in text.splitlines()), "a series is there twice"
+
+
+def test_names_follow_the_rules_of_prometheus() -> None:
+    for family in text_string_to_metric_families(render(make_registry(lambda: SNAPSHOT)).decode()):
+        assert re.fullmatch(r"(mosaicd|process)_[a-z0-9_]+", family.name), family.name
+        assert family.documentation.endswith("."), family.name
+        for sample in family.samples:
+            assert (family.type == "counter") == sample.name.endswith("_total"), sample.name
+            assert sample.labels.keys() <= LABELS, sample
+            assert not re.search(r"_(ms|mib|kb|minutes|percent)(_|$)", sample.name), "base units only"
+
+
+def test_content_type_names_the_text_format() -> None:
+    assert CONTENT_TYPE == "text/plain; version=0.0.4; charset=utf-8"
+
+
+def test_every_metric_is_documented() -> None:
+    documented: dict[str, tuple[str, set[str]]] = {}
+    for line in (ROOT / "deploy" / "METRICS.md").read_text().splitlines():
+        if match := re.fullmatch(r"\| `([a-z_]+)` \| (\w+) \| (.*?) ?\| (.+) \|", line):
+            documented[match[1]] = (match[2], set(re.findall(r"`(\w+)`", match[3])))
+    rendered: dict[str, tuple[str, set[str]]] = {}
+    for family in text_string_to_metric_families(render(make_registry(lambda: SNAPSHOT)).decode()):
+        name = family.name + ("_total" if family.type == "counter" else "")
+        rendered[name] = (family.type, {label for s in family.samples for label in s.labels} - {"le"})
+    assert documented == rendered
+
+
+def test_every_value_of_a_closed_set_is_documented() -> None:
+    page = (ROOT / "deploy" / "METRICS.md").read_text()
+    words = (
+        *CAUSES,
+        *DROPS,
+        "queue_full",
+        "disk",
+        *(r.value for r in Reason),
+        *(s.value for s in CameraState),
+        *(p.value for p in Phase),
+    )
+    assert [word for word in words if f"`{word}`" not in page] == []
