@@ -1,0 +1,163 @@
+"""A child process over all its generations: spawned, heard, killed, reaped. Owns process, channel and stderr.
+
+Knows nothing of what a child does. The supervisor's thread alone uses it, and is the thread that spawns, because the
+kernel's tie between parent and child follows the spawning thread.
+"""
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections import deque
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import msgspec
+
+from capture.channel import Channel, ChannelClosedError, ProtocolError, Received
+from capture.messages import FromChild, LastWords
+from daemon.lifecycle import Command, Life
+
+STDERR_LINES = 40
+LINE_BYTES = 500
+_READ_BYTES = 65536
+
+
+@dataclass(frozen=True, slots=True)
+class ChildSpec:
+    """What a child is."""
+
+    name: str
+    kind: str
+    """``capture`` or ``worker``."""
+    module: str
+    """Run as ``python -P -m MODULE``: without -P a folder of that name in the working directory would be run."""
+    environ: Mapping[str, str]
+    """The whole environment of the child."""
+
+
+@dataclass(frozen=True, slots=True)
+class Death:
+    """How a generation ended."""
+
+    returncode: int
+    """As subprocess has it: a negative signal number, or the exit code."""
+    stderr: tuple[str, ...]
+    last_words: LastWords | None
+    received: tuple[Received[FromChild], ...]
+    """What it said before it died and nobody had read; the receiver owns the descriptors."""
+
+
+class Child:
+    """One child; at most one process at a time."""
+
+    def __init__(self, spec: ChildSpec) -> None:
+        self.spec = spec
+        self.life = Life()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._channel: Channel[FromChild] | None = None
+        self._pidfd = -1
+        self._stderr: deque[str] = deque(maxlen=STDERR_LINES)
+        self._partial = b""
+        self._last_words: LastWords | None = None
+
+    @property
+    def pid(self) -> int | None:
+        """Process id of the living generation."""
+        return self._process.pid if self._process else None
+
+    @property
+    def descriptors(self) -> tuple[int, int, int]:
+        """Descriptors to watch while it lives: channel, stderr, and its pidfd (readable when it has ended)."""
+        assert self._process is not None and self._process.stderr is not None and self._channel is not None
+        return self._channel.fileno(), self._process.stderr.fileno(), self._pidfd
+
+    def spawn(self) -> None:
+        """Start the next generation, with a new channel: what the last one left unread is nobody's. Raises OSError."""
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        try:
+            process = subprocess.Popen(
+                [
+                    *(sys.executable, "-P", "-m", self.spec.module, self.spec.name),
+                    *("--fd", str(theirs.fileno()), "--parent", str(os.getpid())),
+                ],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+                env=dict(self.spec.environ),
+                pass_fds=(theirs.fileno(),),
+                # Ctrl-C and the like go to a whole group: the supervisor alone decides who stops when.
+                process_group=0,
+            )
+        except OSError:
+            ours.close()
+            raise
+        finally:
+            theirs.close()
+        assert process.stderr is not None
+        os.set_blocking(process.stderr.fileno(), False)
+        self._process, self._channel = process, Channel(ours, FromChild)
+        self._pidfd = os.pidfd_open(process.pid)
+        self._stderr.clear()
+        self._partial, self._last_words = b"", None
+
+    def send(self, message: msgspec.Struct, fds: tuple[int, ...] = ()) -> bool:
+        """Send a message to the living generation; return False if it does not take it."""
+        return self._channel is not None and self._channel.send(message, fds)
+
+    def receive(self) -> Iterator[Received[FromChild]]:
+        """Yield what it has said; last words are kept for its death. Raises ProtocolError."""
+        while self._channel is not None:
+            try:
+                received = self._channel.receive()
+            except ChannelClosedError:
+                # It has ended, or is about to; one that goes on without its channel is of no use.
+                self.obey(Command.KILL)
+                return
+            if received is None:
+                return
+            if isinstance(received.message, LastWords):
+                self._last_words = received.message
+            else:
+                yield received
+
+    def read_stderr(self) -> list[str]:
+        """Drain its stderr, so that it never blocks on it; return the new lines."""
+        lines: list[str] = []
+        if self._process is None or self._process.stderr is None:
+            return lines
+        with contextlib.suppress(BlockingIOError):
+            while data := os.read(self._process.stderr.fileno(), _READ_BYTES):
+                *whole, self._partial = (self._partial + data).split(b"\n")
+                # A line without an end must not grow for ever.
+                self._partial = self._partial[-LINE_BYTES:]
+                lines += [line[:LINE_BYTES].decode(errors="replace") for line in whole]
+        self._stderr.extend(lines)
+        return lines
+
+    def obey(self, command: Command) -> None:
+        """Perform a command of its lifecycle that needs only a signal."""
+        number = {Command.TERMINATE: signal.SIGTERM, Command.KILL: signal.SIGKILL}.get(command)
+        # Through the pidfd: a process id may belong to somebody else by now.
+        if number is not None and self._process is not None:
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(self._pidfd, number)
+
+    def bury(self) -> Death:
+        """Reap the generation that has ended, after hearing all that it had to say. Call once its pidfd is readable."""
+        assert self._process is not None and self._channel is not None
+        received: list[Received[FromChild]] = []
+        with contextlib.suppress(ProtocolError):
+            received += self.receive()
+        self.read_stderr()
+        if self._partial:
+            self._stderr.append(self._partial.decode(errors="replace"))
+        returncode = self._process.wait()
+        self._channel.close()
+        os.close(self._pidfd)
+        if self._process.stderr is not None:
+            self._process.stderr.close()
+        self._process = self._channel = None
+        return Death(returncode, tuple(self._stderr), self._last_words, tuple(received))

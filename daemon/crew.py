@@ -1,0 +1,220 @@
+"""All children of the supervisor: their lifecycles are turned, their commands performed, their words collected.
+
+Owns every :class:`Child` and the selector. What a child says or how it died is returned as values; what that means is
+the supervisor's business. Knows neither cameras nor mosaics.
+"""
+
+import logging
+import selectors
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from capture.channel import ProtocolError
+from capture.messages import FromChild, Ready, Stop
+from daemon import lifecycle
+from daemon.child import Child, Death
+from daemon.lifecycle import Command, Phase, Policy, Step
+from daemon.logs import fields
+from daemon.verdict import Cause, Evidence, is_permanent, judge
+from daemon.verdict import Phase as Doing
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Born:
+    """A new generation was spawned and waits for its first message."""
+
+    child: Child
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """A child said something. The receiver owns the descriptors."""
+
+    child: Child
+    message: FromChild
+    fds: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Died:
+    """A generation has ended, and its lifecycle has moved on."""
+
+    child: Child
+    cause: Cause | None
+    """None if it was asked to stop."""
+
+
+Event = Born | Heard | Died
+
+
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """What is known of a child's memory, for the verdict on its death."""
+
+    limit_mib: int | None = None
+    last_mib: float | None = None
+    on_gpu: bool = False
+
+
+class Crew:
+    """The children, in groups that each start at most so many at a time."""
+
+    def __init__(
+        self,
+        groups: Mapping[str, Sequence[Child]],
+        policy: Policy,
+        start_concurrency: Mapping[str, int],
+        clock: Callable[[], float],
+        chance: Callable[[], float],
+    ) -> None:
+        self.children = tuple(child for group in groups.values() for child in group)
+        self.quotas: dict[str, Quota] = {}
+        """By child; kept up to date by the supervisor."""
+        self._groups = groups
+        self._policy = policy
+        self._start_concurrency = start_concurrency
+        self._clock = clock
+        self._chance = chance
+        self._selector = selectors.DefaultSelector()
+
+    def watch(self, fd: int) -> None:
+        """Let a descriptor that becomes readable end the wait; its owner drains it."""
+        self._selector.register(fd, selectors.EVENT_READ)
+
+    def turn(self, timeout_s: float) -> list[Event]:
+        """Wait at most so long for something to happen; return what did, in order."""
+        ready = [key.data for key, _ in self._selector.select(timeout_s) if key.data is not None]
+        events: list[Event] = []
+        # The dead first hear out: a pidfd may be readable together with the last words.
+        ended = [child for child, what in ready if what == "pidfd"]
+        for child, what in ready:
+            if child in ended:
+                continue
+            if what == "channel":
+                events += self._hear(child)
+            elif what == "stderr":
+                self._read_stderr(child)
+        for child in ended:
+            events += self._bury(child)
+        for child in self.children:
+            events += self._tick(child)
+        return events
+
+    def stop(self, group: str) -> bool:
+        """Stop this group's children for good; return whether all have ended. Call until it does."""
+        for child in self._groups[group]:
+            if child.life.phase not in (Phase.STOPPING, Phase.STOPPED):
+                self._perform(child, lifecycle.stop(child.life, self._clock()))
+        return all(child.life.phase is Phase.STOPPED for child in self._groups[group])
+
+    def condemn(self, child: Child, why: str) -> None:
+        """Kill a child that cannot be trusted or does not listen; it is restarted as after any other death."""
+        log.error("child condemned", extra=fields(child=child.spec.name, why=why))
+        child.obey(Command.KILL)
+
+    def close(self) -> None:
+        """Kill and reap whatever still lives."""
+        for child in self.children:
+            if child.pid is not None:
+                child.obey(Command.KILL)
+                self._unregister(child)
+                child.bury()
+        self._selector.close()
+
+    def _tick(self, child: Child) -> Iterator[Event]:
+        before = child.life
+        now_s = self._clock()
+        self._perform(child, lifecycle.tick(child.life, now_s, self._policy, self._may_start(child)))
+        if child.life.generation == before.generation:
+            return
+        try:
+            child.spawn()
+        except OSError as error:
+            log.error("child not spawned", extra=fields(child=child.spec.name, error=error.strerror))
+            yield self._after_death(child, Cause.HOST_OOM, now_s)
+            return
+        for fd, what in zip(child.descriptors, ("channel", "stderr", "pidfd"), strict=True):
+            self._selector.register(fd, selectors.EVENT_READ, (child, what))
+        log.info("child started", extra=fields(child=child.spec.name, pid=child.pid, generation=child.life.generation))
+        yield Born(child)
+
+    def _may_start(self, child: Child) -> bool:
+        for name, children in self._groups.items():
+            if child in children:
+                starting = sum(c.life.phase is Phase.STARTING for c in children)
+                return starting < self._start_concurrency.get(name, len(children))
+        return False
+
+    def _perform(self, child: Child, step: Step) -> None:
+        child.life = step.life
+        if step.command is Command.ASK_STOP:
+            child.send(Stop())
+        elif step.command in (Command.TERMINATE, Command.KILL):
+            child.obey(step.command)
+            log.warning("child pressed", extra=fields(child=child.spec.name, command=step.command))
+
+    def _hear(self, child: Child) -> Iterator[Event]:
+        try:
+            for received in child.receive():
+                if isinstance(received.message, Ready):
+                    child.life = lifecycle.become_ready(child.life, self._clock())
+                yield Heard(child, received.message, received.fds)
+        except ProtocolError as error:
+            self.condemn(child, str(error))
+
+    def _read_stderr(self, child: Child) -> None:
+        for line in child.read_stderr():
+            log.debug("child says", extra=fields(child=child.spec.name, line=line))
+
+    def _unregister(self, child: Child) -> None:
+        for fd in child.descriptors:
+            self._selector.unregister(fd)
+
+    def _bury(self, child: Child) -> Iterator[Event]:
+        was = child.life
+        self._unregister(child)
+        death = child.bury()
+        for received in death.received:
+            yield Heard(child, received.message, received.fds)
+        now_s = self._clock()
+        if was.phase is Phase.STOPPING:
+            child.life = lifecycle.die(was, now_s, self._policy, is_permanent=False, chance=0.0)
+            log.info("child stopped", extra=fields(child=child.spec.name, returncode=death.returncode))
+            yield Died(child, None)
+            return
+        cause = judge(self._evidence(child, death))
+        words = death.last_words.message if death.last_words else ""
+        log.error(
+            "child died",
+            extra=fields(child=child.spec.name, cause=cause, returncode=death.returncode, words=words),
+        )
+        if not words:
+            for line in death.stderr[-10:]:
+                log.error("child's last lines", extra=fields(child=child.spec.name, line=line))
+        yield self._after_death(child, cause, now_s)
+
+    def _after_death(self, child: Child, cause: Cause, now_s: float) -> Died:
+        child.life = lifecycle.die(
+            child.life, now_s, self._policy, is_permanent=is_permanent(cause), chance=self._chance()
+        )
+        if child.life.phase is Phase.GIVEN_UP:
+            log.error("child given up", extra=fields(child=child.spec.name, cause=cause))
+        else:
+            delay_s = round(max(0.0, child.life.retry_at_s - now_s), 1)
+            log.info("child restarts", extra=fields(child=child.spec.name, delay_s=delay_s))
+        return Died(child, cause)
+
+    def _evidence(self, child: Child, death: Death) -> Evidence:
+        quota = self.quotas.get(child.spec.name, Quota())
+        return replace(
+            Evidence.of_returncode(death.returncode),
+            stderr=death.stderr,
+            last_words=death.last_words,
+            phase=Doing.LOADING if child.life.phase is Phase.STARTING else Doing.WORKING,
+            was_killed_by_us_for_hang=child.life.is_condemned,
+            memory_mib=quota.last_mib,
+            memory_limit_mib=quota.limit_mib,
+            on_gpu=quota.on_gpu,
+        )

@@ -1,0 +1,170 @@
+"""The whole topology as data: which processes, mosaics and cameras there will be, and what each is told. Pure.
+
+Made once from settings, roster and devices; the supervisor only carries it out.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from capture.grouping import MosaicPlan, Seat, group
+from capture.messages import Assign, CameraSpec, CaptureSetup, Load, OpenMosaic
+from daemon.child import ChildSpec
+from daemon.devices import DeviceKind, WorkerPlan
+from daemon.lifecycle import Policy
+from daemon.placement import find_homes
+from daemon.roster import Camera, Roster
+from daemon.settings import Settings
+
+_INHERITED = ("PATH", "HOME", "LANG", "TZ", "TMPDIR", "LD_LIBRARY_PATH", "VIRTUAL_ENV")
+_INHERITED_PREFIXES = ("LC_", "PYTHON", "CUDA_", "NVIDIA_", "TF_", "XLA_")
+"""What a child's environment takes over; the rest may hold the roster's secrets."""
+
+_NO_GPU = "-1"
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """A worker process and what it loads."""
+
+    spec: ChildSpec
+    plan: WorkerPlan
+    load: Load
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """All that the supervisor is to keep running."""
+
+    plans: tuple[MosaicPlan, ...]
+    captures: Mapping[str, tuple[ChildSpec, tuple[str, ...]]]
+    """Capture processes by name, and the mosaics of each."""
+    setup: CaptureSetup
+    openings: Mapping[str, OpenMosaic]
+    """By mosaic."""
+    assignments: Mapping[str, Assign]
+    """By mosaic; the slot's number is filled in when there is one."""
+    workers: tuple[Worker, ...]
+    labels: frozenset[str]
+    """Of the model."""
+    policy: Policy
+    start_concurrency: int
+
+
+def plan_groups(roster: Roster, previous: Sequence[MosaicPlan]) -> tuple[MosaicPlan, ...]:
+    """Return the mosaics of the enabled cameras."""
+    return group([Seat(camera.name, camera.mosaic) for camera in roster.enabled], previous)
+
+
+def plan_job(
+    settings: Settings,
+    roster: Roster,
+    plans: tuple[MosaicPlan, ...],
+    workers: Sequence[WorkerPlan],
+    labels: Sequence[str],
+    *,
+    cores: int,
+    environ: Mapping[str, str],
+) -> Job:
+    """Return the topology for these settings; ``cores`` is what ``capture.processes: auto`` may use."""
+    cameras = {camera.name: camera for camera in roster.enabled}
+    names = [plan.name for plan in plans]
+    wanted = settings.capture.processes
+    count = min(len(names), wanted if isinstance(wanted, int) else max(1, cores))
+    captures = [f"c{i + 1}" for i in range(count)]
+    shards = find_homes(names, captures, {})
+    canvas = settings.mosaic.canvas
+    inherited = inherit(environ)
+    return Job(
+        plans=plans,
+        captures={
+            name: (
+                ChildSpec(name, "capture", "capture.process", inherited),
+                tuple(mosaic for mosaic in names if shards[mosaic] == name),
+            )
+            for name in captures
+        },
+        setup=CaptureSetup(
+            canvas_wh=(canvas.width, canvas.height),
+            fps=settings.mosaic.fps,
+            stale_s=settings.mosaic.stale_s,
+            open_timeout_s=settings.capture.open_timeout_s,
+            read_timeout_s=settings.capture.read_timeout_s,
+        ),
+        openings={
+            plan.name: OpenMosaic(
+                plan.name,
+                tuple(_camera_spec(cameras[name], settings) if name else None for name in plan.cameras),
+                phase_ratio=i / len(plans),
+            )
+            for i, plan in enumerate(plans)
+        },
+        assignments={plan.name: _assignment(plan, cameras, settings) for plan in plans},
+        workers=tuple(_worker(plan, settings, roster, inherited) for plan in workers),
+        labels=frozenset(labels),
+        policy=Policy(
+            start_timeout_s=settings.supervision.start_timeout_s,
+            hang_s=settings.supervision.hang_s,
+            stop_timeout_s=settings.supervision.stop_timeout_s,
+            stable_s=settings.supervision.stable_s,
+            max_restarts=settings.supervision.max_restarts,
+            restart_window_s=settings.supervision.restart_window_s,
+        ),
+        start_concurrency=settings.supervision.start_concurrency,
+    )
+
+
+def inherit(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return what of an environment a child may have."""
+    return {k: v for k, v in environ.items() if k in _INHERITED or k.startswith(_INHERITED_PREFIXES)}
+
+
+def _camera_spec(camera: Camera, settings: Settings) -> CameraSpec:
+    return CameraSpec(
+        name=camera.name,
+        url=camera.url.reveal(),
+        fps=camera.fps or settings.mosaic.fps,
+        username=camera.username.reveal() if camera.username else "",
+        password=camera.password.reveal() if camera.password else "",
+    )
+
+
+def _assignment(plan: MosaicPlan, cameras: Mapping[str, Camera], settings: Settings) -> Assign:
+    mine = [cameras[name] for name in plan.cameras if name]
+    return Assign(
+        mosaic=plan.name,
+        slot_id=0,
+        labels={camera.name: camera.labels for camera in mine if camera.labels is not None},
+        min_score={camera.name: _threshold(camera, settings) for camera in mine},
+    )
+
+
+def _threshold(camera: Camera, settings: Settings) -> float:
+    return settings.model.score if camera.min_score is None else camera.min_score
+
+
+def _worker(plan: WorkerPlan, settings: Settings, roster: Roster, inherited: Mapping[str, str]) -> Worker:
+    on_gpu = plan.device.kind is DeviceKind.GPU
+    environ = {
+        **inherited,
+        "CUDA_VISIBLE_DEVICES": plan.device.uuid if on_gpu else _NO_GPU,
+        # At 2 or more TensorFlow hides the evidence of how it died.
+        "TF_CPP_MIN_LOG_LEVEL": "1",
+        "OMP_NUM_THREADS": str(plan.threads),
+    }
+    model, canvas = settings.model, settings.mosaic.canvas
+    load = Load(
+        engine="tensorflow" if model.engine == "auto" else model.engine,
+        cfg=str(model.cfg),
+        weights=str(model.weights),
+        names=str(model.names),
+        canvas_wh=(canvas.width, canvas.height),
+        threads=plan.threads,
+        on_gpu=on_gpu,
+        memory_mode=plan.memory_mode.value,
+        memory_limit_mib=plan.limit_mib,
+        # The lowest that any camera wants: each camera's own threshold is applied afterwards.
+        score=max(0.01, min([_threshold(camera, settings) for camera in roster.enabled] or [model.score])),
+        iou=model.iou,
+        stale_s=settings.mosaic.stale_s,
+    )
+    return Worker(ChildSpec(plan.name, "worker", "inference.worker", environ), plan, load)

@@ -1,0 +1,256 @@
+"""What has been counted of cameras and mosaics, over all generations of the children that report it. Pure.
+
+Children report totals since their own start; the ledger adds what their predecessors had. Answers are checked here,
+since a worker is not trusted, and repeated or outdated tiles are told from new ones.
+"""
+
+from bisect import bisect_left
+from dataclasses import dataclass, field
+from math import isfinite
+
+from capture.grouping import MosaicPlan
+from capture.messages import (
+    Answer,
+    CameraCounts,
+    CameraReport,
+    CameraState,
+    CameraTransition,
+    MosaicReport,
+    Reason,
+    TileAnswer,
+)
+from capture.slot import MAX_SIDE
+from daemon.sinks.jsonl import SightedTile
+from daemon.statistics import CameraStatistics, Histogram, MosaicStatistics
+
+LATENCY_BOUNDS_S = (0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0)
+ANSWERED_WITHIN_S = 5.0
+"""A mosaic whose last answer is older is not being answered."""
+
+
+class UntrustworthyError(Exception):
+    """A child said what cannot be; whoever said it is to be replaced."""
+
+
+def _add(a: CameraCounts, b: CameraCounts) -> CameraCounts:
+    return CameraCounts(*(getattr(a, name) + getattr(b, name) for name in CameraCounts.__struct_fields__))
+
+
+@dataclass(slots=True)
+class _Camera:
+    name: str
+    mosaic: str
+    tile: int
+    epoch: int
+    state: CameraState = CameraState.CONNECTING
+    reason: Reason | None = None
+    since_s: float = 0.0
+    before: CameraCounts = field(default_factory=CameraCounts)
+    """Of all earlier generations."""
+    counts: CameraCounts = field(default_factory=CameraCounts)
+    failures_before: dict[Reason, int] = field(default_factory=dict)
+    failures: dict[Reason, int] = field(default_factory=dict)
+    slot_id: int = 0
+    last_number: int = 0
+    """Of the newest frame answered in this slot."""
+    analyzed: int = 0
+    unread: int = 0
+    outdated: int = 0
+    sightings: dict[str, int] = field(default_factory=dict)
+    source_wh: tuple[int, int] = (0, 0)
+    last_frame_at: float = 0.0
+
+    def turn_over(self, now_s: float) -> None:
+        """Its capture process has ended: keep what it counted."""
+        self.before, self.counts = _add(self.before, self.counts), CameraCounts()
+        self.failures_before, self.failures = self._all_failures(), {}
+        if self.state is CameraState.STREAMING:
+            self.since_s = now_s
+        self.state, self.reason = CameraState.BACKOFF, Reason.BROKEN
+
+    def statistics(self, now_s: float) -> CameraStatistics:
+        return CameraStatistics(
+            name=self.name,
+            mosaic=self.mosaic,
+            tile=self.tile,
+            state=self.state,
+            reason=self.reason,
+            since_s=now_s - self.since_s,
+            counts=_add(self.before, self.counts),
+            failures=self._all_failures(),
+            analyzed=self.analyzed,
+            unread=self.unread,
+            outdated=self.outdated,
+            sightings=dict(self.sightings),
+            source_wh=self.source_wh,
+            last_frame_at=self.last_frame_at,
+        )
+
+    def _all_failures(self) -> dict[Reason, int]:
+        return {
+            reason: self.failures_before.get(reason, 0) + self.failures.get(reason, 0)
+            for reason in self.failures_before | self.failures
+        }
+
+
+@dataclass(slots=True)
+class _Mosaic:
+    plan: MosaicPlan
+    before: MosaicReport
+    report: MosaicReport
+    answered: int = 0
+    last_answer_s: float | None = None
+
+
+class Ledger:
+    """Counters of all cameras and mosaics. One thread uses it; times are monotonic seconds passed in."""
+
+    def __init__(self, plans: tuple[MosaicPlan, ...], labels: frozenset[str], now_s: float) -> None:
+        self._labels = labels
+        self._cameras = {
+            name: _Camera(name, plan.name, tile, epoch=0, since_s=now_s)
+            for plan in plans
+            for tile, name in enumerate(plan.cameras)
+            if name
+        }
+        self._mosaics = {
+            plan.name: _Mosaic(plan, MosaicReport(plan.name, 0, 0, 0), MosaicReport(plan.name, 0, 0, 0))
+            for plan in plans
+        }
+        self._latency_counts = [0] * len(LATENCY_BOUNDS_S)
+        self._latency_total = 0
+        self._latency_sum = 0.0
+
+    def note_transition(self, told: CameraTransition, now_s: float) -> bool:
+        """Take note of a camera's transition; return False if it is of no camera that we know."""
+        camera = self._cameras.get(told.camera)
+        if camera is None or told.epoch != camera.epoch:
+            return False
+        camera.state, camera.reason, camera.since_s = told.state, told.reason, now_s
+        return True
+
+    def note_camera(self, report: CameraReport) -> None:
+        """Take note of a camera's own counters."""
+        camera = self._cameras.get(report.camera)
+        if camera is None:
+            return
+        camera.counts, camera.failures = report.counts, report.failures
+        camera.state, camera.reason = report.state, report.reason
+        camera.source_wh, camera.last_frame_at = report.source_wh, report.last_frame_at
+
+    def note_mosaic(self, report: MosaicReport) -> int:
+        """Take note of a mosaic's counters; return how many canvases were composed since the last report."""
+        mosaic = self._mosaics.get(report.mosaic)
+        if mosaic is None:
+            return 0
+        composed = report.composed - mosaic.report.composed
+        mosaic.report = report
+        return composed
+
+    def note_capture_gone(self, mosaics: list[str], now_s: float) -> None:
+        """Take note that the process that captured these mosaics has ended."""
+        for name in mosaics:
+            mosaic = self._mosaics[name]
+            b, r = mosaic.before, mosaic.report
+            mosaic.before = MosaicReport(name, b.composed + r.composed, b.skipped + r.skipped, 0)
+            mosaic.report = MosaicReport(name, 0, 0, 0)
+            for camera in mosaic.plan.cameras:
+                if camera:
+                    self._cameras[camera].turn_over(now_s)
+
+    def note_answer(self, worker: str, answer: Answer, current_slot_id: int, now_s: float) -> list[SightedTile]:
+        """Take note of a mosaic answered; return the tiles that are new and current.
+
+        Raises UntrustworthyError if the answer cannot be true.
+        """
+        mosaic = self._mosaics.get(answer.mosaic)
+        if mosaic is None:
+            return []
+        is_current = answer.slot_id == current_slot_id
+        if is_current:
+            mosaic.answered += 1
+            mosaic.last_answer_s = now_s
+        sighted = []
+        for tile in answer.tiles:
+            camera = self._cameras.get(tile.camera)
+            if camera is None or not is_current or tile.epoch != camera.epoch or camera.mosaic != answer.mosaic:
+                if camera:
+                    camera.outdated += 1
+                continue
+            self._check(tile, now_s)
+            if self._is_new(camera, answer.slot_id, tile.composed_number):
+                self._count(camera, tile, now_s)
+                sighted.append(
+                    SightedTile(
+                        camera=tile.camera,
+                        mosaic=answer.mosaic,
+                        worker=worker,
+                        frame_time_s=tile.frame_time_s,
+                        captured_at=tile.captured_at,
+                        source_wh=tile.source_wh,
+                        sightings=tile.sightings,
+                    )
+                )
+        return sighted
+
+    def cameras(self, now_s: float) -> tuple[CameraStatistics, ...]:
+        """Return every camera's statistics, in the roster's grouping."""
+        return tuple(camera.statistics(now_s) for camera in self._cameras.values())
+
+    def mosaics(self, seats: dict[str, str], now_s: float) -> tuple[MosaicStatistics, ...]:
+        """Return every mosaic's statistics; ``seats`` says who answers it."""
+        return tuple(
+            MosaicStatistics(
+                name=name,
+                cameras=m.plan.cameras,
+                composed=m.before.composed + m.report.composed,
+                skipped=m.before.skipped + m.report.skipped,
+                answered=m.answered,
+                live_tiles=m.report.live_tiles,
+                worker=seats.get(name),
+                last_answer_age_s=None if m.last_answer_s is None else now_s - m.last_answer_s,
+                is_answered=m.last_answer_s is not None and now_s - m.last_answer_s <= ANSWERED_WITHIN_S,
+            )
+            for name, m in self._mosaics.items()
+        )
+
+    def latency(self) -> Histogram:
+        """Return the histogram of seconds from capture to sighting."""
+        counts, running = [], 0
+        for count in self._latency_counts:
+            running += count
+            counts.append(running)
+        return Histogram(LATENCY_BOUNDS_S, tuple(counts), self._latency_total, self._latency_sum)
+
+    def _is_new(self, camera: _Camera, slot_id: int, number: int) -> bool:
+        """Whether this frame was not answered before; what was skipped on the way is counted as unread."""
+        if camera.slot_id != slot_id:
+            camera.slot_id, camera.last_number = slot_id, 0
+        if number <= camera.last_number:
+            return False
+        camera.unread += number - camera.last_number - 1
+        camera.last_number = number
+        return True
+
+    def _count(self, camera: _Camera, tile: TileAnswer, now_s: float) -> None:
+        camera.analyzed += 1
+        for sighting in tile.sightings:
+            camera.sightings[sighting.label] = camera.sightings.get(sighting.label, 0) + 1
+        latency_s = max(0.0, now_s - tile.captured_mono_s)
+        index = bisect_left(LATENCY_BOUNDS_S, latency_s)
+        if index < len(LATENCY_BOUNDS_S):
+            self._latency_counts[index] += 1
+        self._latency_total += 1
+        self._latency_sum += latency_s
+
+    def _check(self, tile: TileAnswer, now_s: float) -> None:
+        """Raise UntrustworthyError unless every number is finite and in range, and every label is the model's."""
+        w, h = tile.source_wh
+        times = (tile.frame_time_s, tile.captured_at, tile.captured_mono_s)
+        if not (all(map(isfinite, times)) and 0 < w <= MAX_SIDE and 0 < h <= MAX_SIDE):
+            raise UntrustworthyError(f"a tile of {tile.camera} has impossible times or size")
+        for s in tile.sightings:
+            x1, y1, x2, y2 = s.box
+            # Comparisons with NaN are false, so these also refuse it.
+            if not (0 <= x1 < x2 <= w and 0 <= y1 < y2 <= h and 0 <= s.score <= 1 and s.label in self._labels):
+                raise UntrustworthyError(f"a sighting of {tile.camera} has an impossible box, score or label")

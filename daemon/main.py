@@ -1,0 +1,257 @@
+"""``mosaicd run``: from files to a running daemon, and back to nothing.
+
+Entry point, so it reads the environment. Starts what has an owner (sinks, HTTP, supervisor) in order, and stops it in
+the reverse one. Whatever can be refused is refused before anything has been started.
+"""
+
+import logging
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from importlib.metadata import version
+from pathlib import Path
+
+import msgspec
+
+from capture.exits import ExitCode
+from capture.grouping import MosaicPlan
+from daemon import lastgood
+from daemon.check import check, check_files, model_labels
+from daemon.devices import Device, DeviceWish, Plan, Unplannable, auto_wishes, find_devices, plan_workers
+from daemon.job import Job, plan_groups, plan_job
+from daemon.lastgood import LastGood, LastGoodError, StoredText
+from daemon.logs import LogFormat, fields, set_up_logging
+from daemon.metrics import CONTENT_TYPE, make_registry, render
+from daemon.notify import Notifier, NotifyError, open_notifier
+from daemon.problems import has_errors
+from daemon.quota import MemoryMode
+from daemon.roster import Roster, parse_roster
+from daemon.secrets import SecretSources
+from daemon.settings import Settings, parse_settings
+from daemon.sinks.jsonl import JsonlOptions, JsonlSink
+from daemon.supervisor import Supervisor
+from daemon.web import BindError, HttpServer, ServeError, bind, make_app
+
+log = logging.getLogger(__name__)
+
+GROUPING_FILE = "grouping.json"
+SINK_STOP_S = 5.0
+HTTP_STOP_S = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Configuration:
+    """What the daemon runs on."""
+
+    settings: Settings
+    roster: Roster
+    notices: tuple[str, ...] = ()
+
+
+def run(
+    settings_path: Path, roster_path: Path | None, overrides: tuple[str, ...], environ: Mapping[str, str]
+) -> ExitCode:
+    """Run the daemon until SIGTERM or SIGINT; return the exit code. Errors are lines on stderr."""
+    sources = secret_sources(environ)
+    configuration = _configure(settings_path, roster_path, overrides, sources, environ)
+    if configuration is None:
+        return ExitCode.CONFIG
+    settings = configuration.settings
+    set_up_logging(sys.stderr, style=LogFormat(settings.logging.format), level=settings.logging.level)
+    try:
+        notifier = open_notifier(environ, os.getpid())
+        listener = bind(settings.http.address, settings.http.port)
+    except (NotifyError, BindError) as error:
+        return _fail(str(error), ExitCode.FAILURE)
+    with listener:
+        found = find_devices()
+        for notice in found.notices:
+            log.warning("device notice", extra=fields(notice=notice))
+        plans = plan_groups(configuration.roster, _load_grouping(settings.state_dir))
+        workers = plan_workers(found.devices, _wishes(settings, found.devices), mosaics=len(plans))
+        if isinstance(workers, Unplannable):
+            for problem in workers.problems:
+                _fail(f"{settings_path}: devices: {problem}", ExitCode.CONFIG)
+            return ExitCode.CONFIG
+        for warning in workers.warnings:
+            log.warning("device warning", extra=fields(warning=warning))
+        _save_grouping(settings.state_dir, plans)
+        job = _plan(configuration, plans, workers, environ)
+        return _serve(configuration, job, notifier, listener)
+
+
+def secret_sources(environ: Mapping[str, str]) -> SecretSources:
+    """Return where ``${NAME}`` is looked up; the secrets folder comes with the settings."""
+    credentials = environ.get("CREDENTIALS_DIRECTORY")
+    return SecretSources(Path(credentials) if credentials else None, None, environ)
+
+
+def _serve(configuration: Configuration, job: Job, notifier: Notifier, listener: socket.socket) -> ExitCode:
+    settings = configuration.settings
+    sinks = _sinks(settings)
+    supervisor = Supervisor(job, sinks, notifier, notices=configuration.notices)
+    registry = make_registry(lambda: supervisor.statistics, version=version("mosaicd"))
+    app = make_app(
+        lambda: supervisor.statistics,
+        lambda: render(registry),
+        lambda: time.monotonic() - supervisor.turned_s,
+        CONTENT_TYPE,
+    )
+    http = HttpServer(app, listener)
+    wake_read, wake_write = socket.socketpair()
+    wake_read.setblocking(False)
+    wake_write.setblocking(False)
+    with wake_read, wake_write:
+        # A signal only writes a byte and sets a flag: the loop does the work.
+        signal.set_wakeup_fd(wake_write.fileno(), warn_on_full_buffer=False)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda _number, _frame: supervisor.stop())
+        supervisor.watch(wake_read.fileno())
+        try:
+            http.start()
+        except ServeError as error:
+            return _fail(str(error), ExitCode.FAILURE)
+        for sink in sinks:
+            sink.start()
+        address, port = http.address
+        cameras = sum(len([c for c in plan.cameras if c]) for plan in job.plans)
+        log.info(
+            "started",
+            extra=fields(
+                cameras=cameras, mosaics=len(job.plans), workers=len(job.workers), http=f"http://{address}:{port}"
+            ),
+        )
+        try:
+            supervisor.run()
+        finally:
+            notifier.stopping()
+            for sink in sinks:
+                sink.stop(SINK_STOP_S)
+            http.stop(HTTP_STOP_S)
+            signal.set_wakeup_fd(-1)
+    log.info("stopped")
+    return ExitCode.OK
+
+
+def _configure(
+    settings_path: Path,
+    roster_path: Path | None,
+    overrides: tuple[str, ...],
+    sources: SecretSources,
+    environ: Mapping[str, str],
+) -> Configuration | None:
+    """Return what to run on: the files, or what was last valid; None, with everything said, if neither will do."""
+    settings, roster, problems = check(settings_path, roster_path, overrides, sources)
+    for problem in problems:
+        print(problem, file=sys.stderr)
+    if settings is not None and roster is not None and not has_errors(problems):
+        _remember(settings_path, roster_path or settings.roster, overrides, settings.state_dir)
+        return Configuration(settings, roster)
+    state_dir = settings.state_dir if settings else Path(environ.get("STATE_DIRECTORY", "/var/lib/mosaicd"))
+    recalled = _recall(state_dir, settings_path, sources)
+    if recalled is None:
+        _fail("nothing to run on: mend what is named above; `mosaicd check` looks again", ExitCode.CONFIG)
+    return recalled
+
+
+def _remember(settings_path: Path, roster_path: Path, overrides: tuple[str, ...], state_dir: Path) -> None:
+    try:
+        texts = [StoredText(str(path.absolute()), path.read_text("utf-8")) for path in (settings_path, roster_path)]
+        lastgood.save(state_dir, LastGood(texts[0], texts[1], overrides))
+    except (OSError, UnicodeDecodeError, LastGoodError) as error:
+        # Not a reason not to run: it is only missed after a reboot with a broken roster.
+        print(f"mosaicd: valid settings not remembered: {error}", file=sys.stderr)
+
+
+def _recall(state_dir: Path, settings_path: Path, sources: SecretSources) -> Configuration | None:
+    """Return the last valid configuration of these very files, if it still is."""
+    try:
+        kept = lastgood.load(state_dir)
+    except LastGoodError as error:
+        print(f"mosaicd: {error}", file=sys.stderr)
+        return None
+    if kept is None or kept.settings.path != str(settings_path.absolute()):
+        return None
+    base = Path(kept.settings.path).parent
+    settings = parse_settings(kept.settings.text, file=kept.settings.path, base=base, overrides=kept.overrides).value
+    if settings is None or has_errors(check_files(settings)):
+        return None
+    roster = parse_roster(
+        kept.roster.text,
+        file=kept.roster.path,
+        mosaic_fps=settings.mosaic.fps,
+        sources=sources.with_secrets_dir(settings.secrets_dir),
+        stale_s=settings.mosaic.stale_s,
+    ).value
+    if roster is None:
+        return None
+    notice = "running on the last valid settings and roster, because the files are broken"
+    print(f"mosaicd: {notice}", file=sys.stderr)
+    return Configuration(settings, roster, (notice,))
+
+
+def _wishes(settings: Settings, devices: Sequence[Device]) -> dict[str, DeviceWish]:
+    wishes: dict[str, DeviceWish] = {}
+    for name, device in settings.devices.items():
+        wish = DeviceWish(
+            workers=device.workers if isinstance(device.workers, int) else None,
+            threads=device.threads,
+            memory_mode=MemoryMode(device.memory.mode),
+            fraction=device.memory.fraction,
+        )
+        if name == "auto":
+            wishes |= dict.fromkeys(auto_wishes(devices), wish)
+        else:
+            wishes[name] = wish
+    return wishes
+
+
+def _plan(
+    configuration: Configuration, plans: tuple[MosaicPlan, ...], workers: Plan, environ: Mapping[str, str]
+) -> Job:
+    labels = model_labels(configuration.settings.model.names)
+    cores = len(os.sched_getaffinity(0))
+    return plan_job(
+        configuration.settings, configuration.roster, plans, workers.workers, labels, cores=cores, environ=environ
+    )
+
+
+def _sinks(settings: Settings) -> tuple[JsonlSink, ...]:
+    jsonl = settings.sinks.jsonl
+    if not jsonl.enabled:
+        return ()
+    options = JsonlOptions(
+        per_camera=jsonl.per_camera, empty=jsonl.empty, max_mib=jsonl.max_mib, max_age_days=jsonl.max_age_days
+    )
+    if jsonl.keep_files is not None:
+        options = replace(options, max_old_mib=jsonl.keep_files * jsonl.max_mib)
+    return (JsonlSink(settings.state_dir, options),)
+
+
+def _load_grouping(state_dir: Path) -> tuple[MosaicPlan, ...]:
+    try:
+        return msgspec.json.decode((state_dir / GROUPING_FILE).read_bytes(), type=tuple[MosaicPlan, ...])
+    except FileNotFoundError:
+        return ()
+    except (OSError, ValueError) as error:
+        log.warning("grouping forgotten", extra=fields(error=str(error)))
+        return ()
+
+
+def _save_grouping(state_dir: Path, plans: tuple[MosaicPlan, ...]) -> None:
+    """Keep the grouping, so that a restart after a change of the roster moves no camera."""
+    new = state_dir / f"{GROUPING_FILE}.new"
+    try:
+        new.write_bytes(msgspec.json.encode(plans))
+        new.replace(state_dir / GROUPING_FILE)
+    except OSError as error:
+        log.warning("grouping not kept", extra=fields(error=error.strerror))
+
+
+def _fail(message: str, code: ExitCode) -> ExitCode:
+    print(f"mosaicd: {message}", file=sys.stderr)
+    return code

@@ -1,0 +1,370 @@
+"""The supervisor: keeps capture processes and workers running, and brings mosaics, workers and sinks together.
+
+Owns the crew, the slots' descriptors and the ledger. One thread, whose loop nothing may block: sinks and HTTP have
+threads of their own and are given frozen values. Decisions are made by pure parts (lifecycle, placement, verdict).
+"""
+
+import logging
+import os
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Protocol
+
+import msgspec
+
+from capture.messages import (
+    Answer,
+    CameraState,
+    CameraTransition,
+    CaptureReport,
+    FromChild,
+    Ready,
+    SlotOpened,
+    Unassign,
+    WorkerReport,
+)
+from daemon import lifecycle
+from daemon.child import Child
+from daemon.crew import Born, Crew, Died, Event, Heard, Quota
+from daemon.job import Job, Worker
+from daemon.ledger import Ledger, UntrustworthyError
+from daemon.lifecycle import Phase
+from daemon.logs import fields
+from daemon.notify import Notifier
+from daemon.placement import find_homes, find_seats
+from daemon.sinks.jsonl import SightedTile
+from daemon.statistics import ChildStatistics, SinkStatistics, Statistics
+
+log = logging.getLogger(__name__)
+
+TURN_S = 0.1
+PUBLISH_S = 1.0
+CAPTURE = "capture"
+
+
+class Sink(Protocol):
+    """Where sightings go; it never blocks."""
+
+    def offer(self, tiles: list[SightedTile]) -> None:
+        """Take these tiles, or count them as dropped."""
+
+    def statistics(self) -> SinkStatistics:
+        """Return its counters."""
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """A mosaic's slot as the supervisor holds it; it keeps the memory alive while workers come and go."""
+
+    slot_id: int
+    owner: str
+    """The capture process that writes it."""
+    fd: int
+    wake_fd: int
+
+
+@dataclass(slots=True)
+class _Record:
+    """What has been counted of one child over its generations."""
+
+    restarts: dict[str, int] = field(default_factory=dict)
+    last_cause: str = ""
+    cpu_before_s: float = 0.0
+    cpu_s: float = 0.0
+    memory_mib: float = 0.0
+    answered: int = 0
+    stale_before: int = 0
+    stale: int = 0
+    inference_s: float = 0.0
+    work: int = 0
+    """Progress as it last reported it: canvases dealt with, or turns of the compositor."""
+
+    def turn_over(self) -> None:
+        """Its process has ended."""
+        self.cpu_before_s, self.cpu_s = self.cpu_before_s + self.cpu_s, 0.0
+        self.stale_before, self.stale = self.stale_before + self.stale, 0
+        self.memory_mib, self.work = 0.0, 0
+
+
+class Supervisor:
+    """Carries out one job until it is asked to stop."""
+
+    def __init__(
+        self,
+        job: Job,
+        sinks: tuple[Sink, ...],
+        notifier: Notifier,
+        *,
+        notices: tuple[str, ...] = (),
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._job = job
+        self._sinks = sinks
+        self._notifier = notifier
+        self._notices = notices
+        self._clock = clock
+        self._workers: dict[str, Worker] = {worker.spec.name: worker for worker in job.workers}
+        groups = {CAPTURE: [Child(spec) for spec, _ in job.captures.values()]}
+        for worker in job.workers:
+            groups.setdefault(worker.plan.device.name, []).append(Child(worker.spec))
+        self._devices = [name for name in groups if name != CAPTURE]
+        concurrency = dict.fromkeys(self._devices, job.start_concurrency)
+        self._crew = Crew(groups, job.policy, concurrency, clock, random.random)
+        self._records = {child.spec.name: _Record() for child in self._crew.children}
+        self._lives = {child.spec.name: child for child in self._crew.children}
+        for name, worker in self._workers.items():
+            self._crew.quotas[name] = Quota(worker.plan.limit_mib, None, worker.load.on_gpu)
+        self._ledger = Ledger(job.plans, job.labels, clock())
+        self._slots: dict[str, Slot] = {}
+        self._next_slot_id = 1
+        self._homes: dict[str, str] = {}
+        self._seats: dict[str, str] = {}
+        self._told: dict[int, str] = {}
+        """By slot, the worker that was told to answer it."""
+        self._stop_asked = False
+        self._is_ready_sent = False
+        self._status = ""
+        self._published_s = clock()
+        self._fed_s = 0.0
+        self._started_at = time.time()
+        self.turned_s = clock()
+        """When the loop last turned; read by other threads."""
+        self.statistics = self._snapshot(clock(), 0.0)
+        """Replaced whole, about once a second; read by other threads."""
+
+    def watch(self, fd: int) -> None:
+        """Let a descriptor (of signals, say) wake the loop; its owner drains it."""
+        self._crew.watch(fd)
+
+    def stop(self) -> None:
+        """Ask the loop to end; may be called from a signal handler."""
+        self._stop_asked = True
+
+    def run(self) -> None:
+        """Turn until asked to stop and all children have ended."""
+        try:
+            while not (self._stop_asked and self._have_stopped()):
+                self.turn()
+        finally:
+            self._crew.close()
+            for slot in self._slots.values():
+                _close(slot)
+
+    def turn(self) -> None:
+        """Do one turn of the loop."""
+        for event in self._crew.turn(TURN_S):
+            self._handle(event)
+        if not self._stop_asked:
+            self._place()
+        now_s = self._clock()
+        if now_s - self._published_s >= PUBLISH_S:
+            lag_s = now_s - self._published_s - PUBLISH_S
+            self._published_s = now_s
+            self.statistics = self._snapshot(now_s, lag_s)
+            self._say_status()
+        period_s = self._notifier.watchdog_s
+        if period_s is not None and now_s - self._fed_s >= period_s / 3:
+            self._fed_s = now_s
+            self._notifier.watchdog()
+        self.turned_s = now_s
+
+    def _have_stopped(self) -> bool:
+        """Stop capture, then the workers; return whether all have ended."""
+        if not self._crew.stop(CAPTURE):
+            return False
+        ended = [self._crew.stop(device) for device in self._devices]  # all of them at once
+        return all(ended)
+
+    # --- what children say and do ---
+
+    def _handle(self, event: Event) -> None:
+        match event:
+            case Born(child):
+                self._brief(child)
+            case Heard(child, message, fds):
+                try:
+                    self._hear(child, message, fds)
+                except UntrustworthyError as error:
+                    self._crew.condemn(child, str(error))
+            case Died(child, cause):
+                self._records[child.spec.name].turn_over()
+                if cause is not None:
+                    record = self._records[child.spec.name]
+                    record.restarts[cause] = record.restarts.get(cause, 0) + 1
+                    record.last_cause = cause
+                self._clear_away(child)
+
+    def _brief(self, child: Child) -> None:
+        """Tell a new generation what it is to do."""
+        if (worker := self._workers.get(child.spec.name)) is not None:
+            self._tell(child, worker.load)
+            return
+        self._tell(child, self._job.setup)
+        for mosaic in self._job.captures[child.spec.name][1]:
+            self._tell(child, self._job.openings[mosaic])
+
+    def _hear(self, child: Child, message: FromChild, fds: tuple[int, ...]) -> None:
+        name, now_s = child.spec.name, self._clock()
+        record = self._records[name]
+        match message:
+            case SlotOpened(mosaic) if len(fds) == 2 and mosaic in self._job.captures.get(name, (None, ()))[1]:
+                self._open_slot(mosaic, Slot(self._next_slot_id, name, *fds))
+                return
+            case Ready(memory_mib, detail):
+                record.memory_mib = memory_mib
+                log.info("child ready", extra=fields(child=name, memory_mib=round(memory_mib), detail=detail))
+                if child.spec.kind == CAPTURE:
+                    child.life = lifecycle.owe(child.life, now_s)
+            case CameraTransition():
+                if self._ledger.note_transition(message, now_s):
+                    self._log_transition(message)
+            case CaptureReport():
+                record.cpu_s, record.memory_mib = message.cpu_s, message.memory_mib
+                for camera in message.cameras:
+                    self._ledger.note_camera(camera)
+                for report in message.mosaics:
+                    if self._ledger.note_mosaic(report) > 0:
+                        self._owe(report.mosaic, now_s)
+                self._credit(child, message.steps)
+                child.life = lifecycle.owe(child.life, now_s)
+            case Answer():
+                slot = self._slots.get(message.mosaic)
+                tiles = self._ledger.note_answer(name, message, slot.slot_id if slot else -1, now_s)
+                record.answered += 1
+                record.inference_s += message.inference_s
+                child.life = lifecycle.settle(child.life)
+                for sink in self._sinks:
+                    sink.offer(tiles)
+            case WorkerReport():
+                record.cpu_s, record.memory_mib, record.stale = message.cpu_s, message.memory_mib, message.stale
+                self._crew.quotas[name] = replace(self._crew.quotas[name], last_mib=message.memory_mib)
+                self._credit(child, message.answered + message.stale)
+        for fd in fds:
+            os.close(fd)
+
+    def _credit(self, child: Child, work: int) -> None:
+        """Take note of a child's progress: liveness is work done."""
+        record = self._records[child.spec.name]
+        if work != record.work:
+            record.work = work
+            child.life = lifecycle.settle(child.life)
+
+    def _owe(self, mosaic: str, now_s: float) -> None:
+        """A canvas waits for the worker that was told to answer this mosaic."""
+        slot = self._slots.get(mosaic)
+        worker = self._told.get(slot.slot_id) if slot else None
+        if worker is not None:
+            child = self._lives[worker]
+            child.life = lifecycle.owe(child.life, now_s)
+
+    def _clear_away(self, child: Child) -> None:
+        """Forget what a dead generation held."""
+        name = child.spec.name
+        if child.spec.kind == CAPTURE:
+            mine = [mosaic for mosaic, slot in self._slots.items() if slot.owner == name]
+            for mosaic in mine:
+                self._drop_slot(self._slots.pop(mosaic))
+            self._ledger.note_capture_gone(list(self._job.captures[name][1]), self._clock())
+        else:
+            self._told = {slot_id: worker for slot_id, worker in self._told.items() if worker != name}
+
+    def _tell(self, child: Child, message: msgspec.Struct, fds: tuple[int, ...] = ()) -> None:
+        if not child.send(message, fds) and child.life.phase in (Phase.STARTING, Phase.UP):
+            # A full socket means that it has not read for hundreds of messages.
+            self._crew.condemn(child, "it does not read its messages")
+
+    # --- slots and placement ---
+
+    def _open_slot(self, mosaic: str, slot: Slot) -> None:
+        self._next_slot_id += 1
+        if (old := self._slots.get(mosaic)) is not None:
+            self._drop_slot(old)
+        self._slots[mosaic] = slot
+
+    def _drop_slot(self, slot: Slot) -> None:
+        if (worker := self._told.pop(slot.slot_id, None)) is not None:
+            self._tell(self._lives[worker], Unassign(slot.slot_id))
+        _close(slot)
+
+    def _place(self) -> None:
+        """Let every mosaic that has a slot be answered by the worker that placement names."""
+        lives = {name: self._lives[name].life.phase for name in self._workers}
+        staff = [name for name, phase in lives.items() if phase is not Phase.GIVEN_UP]
+        up = [name for name, phase in lives.items() if phase is Phase.UP]
+        self._homes = find_homes([plan.name for plan in self._job.plans], staff, self._homes)
+        seats = find_seats(self._homes, up, self._seats)
+        for mosaic, worker in seats.items():
+            if self._seats.get(mosaic) not in (worker, None):
+                log.info("mosaic moved", extra=fields(mosaic=mosaic, worker=worker, was=self._seats[mosaic]))
+        self._seats = seats
+        for mosaic, slot in self._slots.items():
+            seat, told = seats.get(mosaic), self._told.get(slot.slot_id)
+            if seat == told:
+                continue
+            if told is not None:
+                self._tell(self._lives[told], Unassign(slot.slot_id))
+                del self._told[slot.slot_id]
+            if seat is not None:
+                assign = msgspec.structs.replace(self._job.assignments[mosaic], slot_id=slot.slot_id)
+                self._tell(self._lives[seat], assign, (slot.fd, slot.wake_fd))
+                self._told[slot.slot_id] = seat
+
+    # --- what it shows ---
+
+    def _snapshot(self, now_s: float, lag_s: float) -> Statistics:
+        return Statistics(
+            cameras=self._ledger.cameras(now_s),
+            mosaics=self._ledger.mosaics(self._seats, now_s),
+            children=tuple(self._child_statistics(child) for child in self._crew.children),
+            sinks=tuple(sink.statistics() for sink in self._sinks),
+            latency=self._ledger.latency(),
+            started_at=self._started_at,
+            loop_lag_s=max(0.0, lag_s),
+            notices=self._notices,
+        )
+
+    def _child_statistics(self, child: Child) -> ChildStatistics:
+        record, worker = self._records[child.spec.name], self._workers.get(child.spec.name)
+        return ChildStatistics(
+            name=child.spec.name,
+            kind=child.spec.kind,
+            phase=child.life.phase,
+            generation=child.life.generation,
+            pid=child.pid,
+            is_up=child.life.phase is Phase.UP,
+            restarts=dict(record.restarts),
+            cpu_s=record.cpu_before_s + record.cpu_s,
+            memory_mib=record.memory_mib,
+            device=worker.plan.device.name if worker else "",
+            memory_limit_mib=worker.plan.limit_mib if worker else None,
+            answered=record.answered,
+            stale=record.stale_before + record.stale,
+            inference_s=record.inference_s,
+            last_cause=record.last_cause,
+        )
+
+    def _say_status(self) -> None:
+        now = self.statistics
+        cameras = f"{sum(c.is_up for c in now.cameras)}/{len(now.cameras)} cameras up"
+        mosaics = f"{sum(m.is_answered for m in now.mosaics)}/{len(now.mosaics)} mosaics answered"
+        workers = [child for child in now.children if child.kind != CAPTURE]
+        status = f"{cameras}, {mosaics}, {sum(w.is_up for w in workers)}/{len(workers)} workers up"
+        if not self._is_ready_sent:
+            self._is_ready_sent = True
+            self._notifier.ready(status)
+        elif status != self._status:
+            self._notifier.status(status)
+        self._status = status
+
+    def _log_transition(self, told: CameraTransition) -> None:
+        if told.state is CameraState.STREAMING:
+            log.info("camera up", extra=fields(camera=told.camera))
+        else:
+            log.warning("camera down", extra=fields(camera=told.camera, reason=told.reason, detail=told.detail))
+
+
+def _close(slot: Slot) -> None:
+    os.close(slot.fd)
+    os.close(slot.wake_fd)
