@@ -1,0 +1,49 @@
+"""Reads the files of a detector, whatever engine is to run it; wraps every way they can be wrong into ModelUnusable.
+
+Knows no framework. The one place that turns the readers' errors into what a worker reports.
+"""
+
+from dataclasses import dataclass
+
+from inference.darknet.cfg import CfgError, read_cfg
+from inference.darknet.layers import Network
+from inference.darknet.network import InputSizeError, resolve_network
+from inference.darknet.weights import DarknetWeights, WeightsError, read_weights
+from inference.engine import ModelFiles, ModelUnusable
+from inference.labels import LabelsError, read_labels
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Model:
+    """A detector, read and checked: the network at its input size, its weights, a label for each class."""
+
+    network: Network
+    weights: DarknetWeights
+    labels: tuple[str, ...]
+
+
+def read_model(files: ModelFiles, input_wh: tuple[int, int] | None) -> Model:
+    """Reads cfg, names and weights, the cheap ones first. `input_wh` as in `resolve_network`.
+
+    Raises ModelUnusable.
+    """
+    try:
+        network = resolve_network(read_cfg(files.cfg), input_wh)
+        classes = network.heads[0].classes
+        labels = read_labels(files.names, classes)
+        for head in network.heads:
+            if head.classes != classes:
+                message = f"[yolo] has {head.classes} classes, the first [yolo] has {classes}"
+                raise CfgError(files.cfg, head.line, message)
+        weights = read_weights(files.weights, network)
+    except CfgError as error:
+        raise ModelUnusable(f"{error}. Give a cfg that this version supports") from error
+    except InputSizeError as error:
+        raise ModelUnusable(f"{files.cfg}: {error}. Change the canvas or the tile size") from error
+    except WeightsError as error:
+        raise ModelUnusable(f"{error}. Give the weights that belong to the cfg, fetched in full") from error
+    except LabelsError as error:
+        raise ModelUnusable(f"{error}. Give the names that the weights were trained with") from error
+    except OSError as error:
+        raise ModelUnusable(f"{error.filename}: {error.strerror}. Check path and permissions") from error
+    return Model(network, weights, labels)
