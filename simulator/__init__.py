@@ -7,8 +7,8 @@ The way of a frame::
     TCP client ◄─ InterleavedSink ◄─┐                           ▼
     UDP client ◄─ DatagramSink  ◄─ Playback (paces, patches) ◄─ Timeline (endless loop)
 
-Core (pure): nal, packetize, rtp, rtcp, footage, timeline, sdp, auth, messages, transport, ranges, camera, shares.
-Shell: demux (av), sinks, playback, connection, server, thread, run.
+Core (pure): nal, packetize, rtp, rtcp, footage, timeline, sdp, auth, messages, status, targets, transport, ranges,
+camera, shares, errors. Shell: demux (the one that imports av), sinks, playback, live, connection, server, thread, run.
 
 Nothing outside `mosaicd simulate` and the tests imports this package.
 """

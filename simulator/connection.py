@@ -1,0 +1,295 @@
+"""One client's RTSP connection and its session. Shell: an asyncio protocol, all in the loop's thread.
+
+A connection has at most one session with one track, and the session ends with it. The server owns connections; a
+connection owns its playback and the timers of its camera's fault.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from simulator.auth import Verdict, challenge, digest_uri, judge
+from simulator.errors import RefusedError
+from simulator.live import Host, LiveCamera
+from simulator.messages import BadMessageError, MessageReader, Request, Response
+from simulator.playback import Playback, StreamIdentity
+from simulator.ranges import NptRange, format_range, parse_range
+from simulator.sdp import describe
+from simulator.sinks import UNSENT_LIMIT_BYTES
+from simulator.status import Status
+from simulator.targets import base_url, strip_userinfo
+from simulator.transport import choose_transport, format_transport
+
+REALM = "mosaicd simulator"
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Session:
+    """What SETUP made."""
+
+    identity: str
+    camera: LiveCamera
+    url: str
+    playback: Playback
+
+
+class Connection(asyncio.Protocol):
+    """Reads requests, answers them, and plays."""
+
+    def __init__(self, host: Host, loop: asyncio.AbstractEventLoop) -> None:
+        self._host = host
+        self._loop = loop
+        self._reader = MessageReader()
+        self._nonce = secrets.token_hex(16)
+        self._session: Session | None = None
+        self._camera: LiveCamera | None = None
+        self._is_hung = False
+        self._fault_timers: list[asyncio.TimerHandle] = []
+        self._last_heard_s = loop.time()
+        self.transport: asyncio.Transport  # set by connection_made, before anything else happens
+        self.peer_ip = ""
+        self._methods: dict[str, Callable[[Request], Response]] = {
+            "OPTIONS": self._options,
+            "DESCRIBE": self._describe,
+            "SETUP": self._setup,
+            "PLAY": self._play,
+            "PAUSE": self._pause,
+            "GET_PARAMETER": self._get_parameter,
+            "TEARDOWN": self._teardown,
+        }
+
+    # -- asyncio's side -----------------------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Called by the loop once the client has connected."""
+        assert isinstance(transport, asyncio.Transport)
+        self.transport = transport
+        self.peer_ip = transport.get_extra_info("peername")[0]
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Called by the loop once the connection is gone, whoever ended it."""
+        self._end_session()
+        self._host.forget(self)
+
+    def data_received(self, data: bytes) -> None:
+        """Called by the loop with what the client sent."""
+        self.touch()
+        try:
+            for message in self._reader.feed(data):
+                if self.transport.is_closing():
+                    return
+                # What a client interleaves is RTCP: it says that the client lives, and no more.
+                if isinstance(message, Request):
+                    self._serve(message)
+        except BadMessageError as error:
+            _log.info("bad message", extra={"fields": {"peer": self.peer_ip, "reason": str(error)}})
+            if not self._is_mute():
+                self.transport.write(Response(Status.BAD_REQUEST).encode(None))
+            self.transport.close()
+
+    # -- the server's side --------------------------------------------------------------------------------------
+
+    @property
+    def is_playing(self) -> bool:
+        """Whether frames are going out."""
+        return self._session is not None and self._session.playback.is_playing
+
+    def touch(self) -> None:
+        """Notes that the client lives."""
+        self._last_heard_s = self._loop.time()
+
+    def expire(self, now: float) -> bool:
+        """Ends the connection if its client was not heard for the session timeout; says whether it did."""
+        is_over = now - self._last_heard_s > self._host.session_timeout_s and not self._is_mute()
+        if is_over:
+            self.close()
+        return is_over
+
+    def close(self) -> None:
+        """Ends the connection at once; what is unsent is lost."""
+        self._end_session()
+        if self.transport.get_write_buffer_size():
+            self.transport.abort()
+        else:
+            self.transport.close()
+
+    def apply_fault(self, camera: LiveCamera) -> None:
+        """Takes up the camera's present fault if this connection is that camera's."""
+        if camera is not self._camera:
+            return
+        self._drop_fault_timers()
+        self._set_hung(False)
+        if camera.fault is None or not self.is_playing:
+            return
+        if camera.fault.hang_after_s is not None:
+            timer = self._loop.call_later(camera.fault.hang_after_s, self._set_hung, True)
+            self._fault_timers.append(timer)
+        if camera.fault.close_after_s is not None:
+            self._fault_timers.append(self._loop.call_later(camera.fault.close_after_s, self.close))
+
+    # -- requests -----------------------------------------------------------------------------------------------
+
+    def _serve(self, request: Request) -> None:
+        if self._session is None:
+            self._camera = self._host.camera_at(request.target) or self._camera
+        if self._is_mute():
+            return
+        cseq = request.headers.get("cseq")
+        try:
+            response = self._respond(request)
+        except RefusedError as refusal:
+            response = Response(refusal.status, refusal.headers)
+        self.transport.write(response.encode(cseq))
+        if self.transport.get_write_buffer_size() > 2 * UNSENT_LIMIT_BYTES:
+            self.close()  # asks and asks, and reads no answer
+
+    def _respond(self, request: Request) -> Response:
+        if request.version != "RTSP/1.0":
+            raise RefusedError(Status.RTSP_VERSION_NOT_SUPPORTED)
+        if not request.headers.get("cseq", "").isdigit():
+            raise RefusedError(Status.BAD_REQUEST)
+        if "require" in request.headers:
+            raise RefusedError(Status.OPTION_NOT_SUPPORTED, (("Unsupported", request.headers["require"]),))
+        method = self._methods.get(request.method)
+        if method is None:
+            raise RefusedError(Status.NOT_IMPLEMENTED, (self._public(),))
+        return method(request)
+
+    def _options(self, request: Request) -> Response:
+        return Response(Status.OK, (self._public(), *self._session_header()))
+
+    def _describe(self, request: Request) -> Response:
+        camera = self._authorized_camera(request)
+        if "application/sdp" not in request.headers.get("accept", "application/sdp"):
+            raise RefusedError(Status.NOT_ACCEPTABLE)
+        host = self.transport.get_extra_info("sockname")[0]
+        body = describe(camera.spec.name, camera.spec.footage, host).encode()
+        headers = (("Content-Base", base_url(request.target) + "/"), ("Content-Type", "application/sdp"))
+        return Response(Status.OK, headers, body)
+
+    def _setup(self, request: Request) -> Response:
+        camera = self._authorized_camera(request)
+        if "session" in request.headers:
+            self._checked_session(request)
+        if self.is_playing:
+            raise RefusedError(Status.METHOD_NOT_VALID_IN_THIS_STATE)
+        transport = choose_transport(request.headers.get("transport", ""))
+        if transport is None:
+            raise RefusedError(Status.UNSUPPORTED_TRANSPORT)
+        self._end_session()
+        stream = StreamIdentity(secrets.randbits(32), secrets.randbits(16), secrets.randbits(32))
+        sink = self._host.open_sink(self, transport)
+        playback = Playback(self._loop, camera.timeline, sink, stream, counts=camera.counts, wall_s=self._host.wall_s)
+        url = strip_userinfo(request.target)
+        self._camera = camera
+        self._session = Session(secrets.token_hex(8), camera, url, playback)
+        answer = format_transport(transport, self._host.server_ports(), stream.ssrc)
+        return Response(Status.OK, (("Transport", answer), *self._session_header()))
+
+    def _play(self, request: Request) -> Response:
+        session = self._checked_session(request, self._authorized_camera(request))
+        playback = session.playback
+        wanted = NptRange(None)
+        if "range" in request.headers:
+            parsed = parse_range(request.headers["range"])
+            if parsed is None:
+                raise RefusedError(Status.INVALID_RANGE)
+            wanted = parsed
+        if "range" in request.headers or playback.next_npt_s is None:
+            start_s = self._host.live_npt_s() if wanted.start_s is None else wanted.start_s
+            playback.seek(session.camera.timeline.seek(start_s), wanted.end_s)
+        elif playback.is_playing:
+            return Response(Status.OK, self._session_header())
+        info = f"url={session.url};seq={playback.next_sequence};rtptime={playback.next_timestamp}"
+        range_ = format_range(playback.next_npt_s or 0.0, wanted.end_s)
+        playback.play()
+        self.apply_fault(session.camera)
+        return Response(Status.OK, (*self._session_header(), ("Range", range_), ("RTP-Info", info)))
+
+    def _pause(self, request: Request) -> Response:
+        session = self._checked_session(request, self._authorized_camera(request))
+        session.playback.pause()
+        headers = self._session_header()
+        if session.playback.next_npt_s is not None:
+            headers += (("Range", format_range(session.playback.next_npt_s)),)
+        return Response(Status.OK, headers)
+
+    def _get_parameter(self, request: Request) -> Response:
+        """Keeps alive; there are no parameters to get."""
+        if "session" in request.headers:
+            self._checked_session(request)
+        return Response(Status.OK, self._session_header())
+
+    def _teardown(self, request: Request) -> Response:
+        self._checked_session(request, self._authorized_camera(request))
+        self._end_session()
+        return Response(Status.OK)
+
+    # -- what requests share ------------------------------------------------------------------------------------
+
+    def _authorized_camera(self, request: Request) -> LiveCamera:
+        """The camera that a request is for, if its sender may have it."""
+        camera = self._host.camera_at(request.target)
+        if camera is None:
+            raise RefusedError(Status.NOT_FOUND)
+        credentials = camera.spec.credentials
+        if credentials is None:
+            return camera
+        verdict = Verdict.REFUSED
+        authorization = request.headers.get("authorization")
+        if authorization is not None:
+            verdict = judge(
+                camera.spec.auth, credentials, authorization, method=request.method, realm=REALM, nonce=self._nonce
+            )
+            signed = digest_uri(authorization)
+            if signed is not None and self._host.camera_at(signed) is not camera:
+                verdict = Verdict.REFUSED
+        if verdict is not Verdict.ACCEPTED:
+            asked = challenge(camera.spec.auth, REALM, self._nonce, is_stale=verdict is Verdict.STALE)
+            raise RefusedError(Status.UNAUTHORIZED, (("WWW-Authenticate", asked),))
+        return camera
+
+    def _checked_session(self, request: Request, camera: LiveCamera | None = None) -> Session:
+        """The session, if the request names it and is for its camera (or for no certain one)."""
+        identity = request.headers.get("session", "").partition(";")[0].strip()
+        session = self._session
+        if session is None or identity != session.identity or camera not in {None, session.camera}:
+            raise RefusedError(Status.SESSION_NOT_FOUND)
+        return session
+
+    def _session_header(self) -> tuple[tuple[str, str], ...]:
+        if self._session is None:
+            return ()
+        timeout_s = max(1, round(self._host.session_timeout_s))
+        return (("Session", f"{self._session.identity};timeout={timeout_s}"),)
+
+    def _public(self) -> tuple[str, str]:
+        return ("Public", ", ".join(self._methods))
+
+    def _end_session(self) -> None:
+        self._drop_fault_timers()
+        if self._session is not None:
+            self._session.playback.close()
+            self._session = None
+
+    # -- faults -------------------------------------------------------------------------------------------------
+
+    def _is_mute(self) -> bool:
+        is_silent = self._camera is not None and self._camera.fault is not None and self._camera.fault.silent
+        return self._is_hung or is_silent
+
+    def _set_hung(self, is_hung: bool) -> None:
+        self._is_hung = is_hung
+        if self._session is not None:
+            self._session.playback.mute(is_hung)
+
+    def _drop_fault_timers(self) -> None:
+        for timer in self._fault_timers:
+            timer.cancel()
+        self._fault_timers.clear()

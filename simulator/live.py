@@ -1,0 +1,49 @@
+"""What a server and its connections share: the cameras, and what a connection may ask of its server."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from simulator.camera import CameraSpec, Fault
+from simulator.playback import FrameCounts
+from simulator.sinks import Sink
+from simulator.timeline import Timeline
+from simulator.transport import Transport
+
+if TYPE_CHECKING:
+    from simulator.connection import Connection
+
+
+@dataclass(slots=True, eq=False)
+class LiveCamera:
+    """A camera in a running server. Changed in the loop's thread only."""
+
+    spec: CameraSpec
+    timeline: Timeline
+    fault: Fault | None
+    counts: FrameCounts
+
+
+class Host(Protocol):
+    """What a connection needs of its server."""
+
+    session_timeout_s: float
+
+    def camera_at(self, target: str) -> LiveCamera | None:
+        """The camera whose URL, or whose track's URL, this is."""
+
+    def live_npt_s(self) -> float:
+        """Where all cameras are now in their own time."""
+
+    def wall_s(self) -> float:
+        """Unix time."""
+
+    def server_ports(self) -> tuple[int, int]:
+        """UDP ports of RTP and RTCP."""
+
+    def open_sink(self, connection: Connection, transport: Transport) -> Sink:
+        """Makes the sink for a session."""
+
+    def forget(self, connection: Connection) -> None:
+        """The connection is gone."""
