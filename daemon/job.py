@@ -150,6 +150,9 @@ def _worker(plan: WorkerPlan, settings: Settings, roster: Roster, inherited: Map
         # At 2 or more TensorFlow hides the evidence of how it died.
         "TF_CPP_MIN_LOG_LEVEL": "1",
         "OMP_NUM_THREADS": str(plan.threads),
+        "KERAS_BACKEND": "tensorflow",
+        # Keras writes its settings there when it is imported; a service's user may have no home.
+        "KERAS_HOME": str(settings.state_dir / "keras"),
     }
     model, canvas = settings.model, settings.mosaic.canvas
     load = Load(

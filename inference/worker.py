@@ -33,7 +33,7 @@ from inference.sightings import Wishes, answer_tiles
 REPORT_S = 1.0
 WARM_UPS = 2
 """TensorFlow is slow in its first calls: it traces, tunes and allocates."""
-NICE = 10
+NICE = 5
 """On a CPU decoding goes first: a frame not decoded in time is damage, a mosaic not answered is one frame less."""
 
 _EXIT_CODES: dict[type[Exception], ExitCode] = {
