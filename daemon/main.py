@@ -11,7 +11,7 @@ import socket
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
@@ -225,10 +225,12 @@ def _sinks(settings: Settings) -> tuple[JsonlSink, ...]:
     if not jsonl.enabled:
         return ()
     options = JsonlOptions(
-        per_camera=jsonl.per_camera, empty=jsonl.empty, max_mib=jsonl.max_mib, max_age_days=jsonl.max_age_days
+        per_camera=jsonl.per_camera,
+        empty=jsonl.empty,
+        max_mib=jsonl.max_mib,
+        max_age_days=jsonl.max_age_days,
+        max_old_mib=jsonl.max_total_mib,
     )
-    if jsonl.keep_files is not None:
-        options = replace(options, max_old_mib=jsonl.keep_files * jsonl.max_mib)
     return (JsonlSink(settings.state_dir, options),)
 
 

@@ -219,8 +219,9 @@ class Memory(Strict):
     mode: Literal["fraction", "growth", "all"] = Field(
         default="fraction", description="fraction: a fixed share; growth: grow on demand; all: the whole device."
     )
-    fraction: float = Field(
-        default=0.25, gt=0, le=1, description="Share of the device's memory for one worker, 0 to 1; for mode fraction."
+    fraction: Annotated[float, Field(gt=0, le=1)] | None = Field(
+        default=None,
+        description="One worker's share of the memory, 0 to 1; null is 0.25 on a GPU, an equal share on the CPU.",
     )
 
 
@@ -239,7 +240,7 @@ class Device(Strict):
             message = f"mode all gives the whole device to one worker, but there are {self.workers}"
             raise fault(message, "use mode fraction, or workers: 1", ("memory", "mode"))
         fraction = self.memory.fraction
-        if self.memory.mode == "fraction" and self.workers * fraction > 1 + 1e-9:
+        if self.memory.mode == "fraction" and fraction is not None and self.workers * fraction > 1 + 1e-9:
             largest = int(10_000 / self.workers) / 10_000
             message = f"{self.workers} workers of {fraction:g} each are {self.workers * fraction:g} of the device"
             remedy = f"at most fraction: {largest:g}, or workers: {int(1 / fraction + 1e-9)}"
@@ -267,17 +268,17 @@ class JsonLines(Strict):
     """Sightings as JSON Lines in files that are rotated."""
 
     enabled: Switch = Field(default=True, description="Whether sightings are written.")
-    path: PlainPath = Field(
-        default=Path("sightings.jsonl"), description="The file; a relative path is in the state folder."
+    per_camera: Switch = Field(
+        default=False,
+        description="One file a camera, sightings/CAMERA.jsonl in the state folder, instead of sightings.jsonl.",
     )
-    per_camera: Switch = Field(default=False, description="One file a camera: its name goes before the suffix.")
     empty: Switch = Field(default=False, description="Whether frames without a sighting are written too.")
     max_mib: float = Field(default=100.0, gt=0, le=1 << 20, description="Size in MiB from which a file is rotated.")
     max_age_days: float = Field(
         default=7.0, gt=0, le=3650, description="Age in days from which rotated files are deleted."
     )
-    keep_files: Annotated[int, Field(ge=0, le=100_000)] | None = Field(
-        default=None, description="Most rotated files kept; null is any number."
+    max_total_mib: float = Field(
+        default=1000.0, gt=0, le=1 << 24, description="Size in MiB of all rotated files, the oldest of which go first."
     )
 
 
@@ -322,11 +323,6 @@ class Settings(Strict):
     )
     sinks: Sinks = Field(default=Sinks(), description="Where sightings go.")
     logging: Logging = Field(default=Logging(), description="The daemon's own log.")
-
-    @property
-    def jsonl_path(self) -> Path:
-        """`sinks.jsonl.path` with the state folder before it."""
-        return self.state_dir / self.sinks.jsonl.path
 
 
 def load_settings(path: Path, overrides: Sequence[str] = ()) -> Settings:

@@ -1,6 +1,6 @@
 """Sightings as JSON Lines, in files that are rotated and bounded.
 
-:class:`JsonlSink` owns queue, thread and counters; :class:`_LineFile` owns one open file. Must not know where sightings
+:class:`JsonlSink` owns queue, thread and counters; :class:`LineFile` owns one open file. Must not know where sightings
 come from.
 
 A line has these keys, boxes are in the camera's own pixels, and the time is when the frame was captured::
@@ -14,7 +14,6 @@ is counted, and every later batch is a new try.
 
 import logging
 import math
-import os
 import re
 import threading
 import time
@@ -29,6 +28,7 @@ import msgspec
 
 from capture.messages import Sighting
 from daemon.logs import fields
+from daemon.sinks.linefile import DAY_S, STAMP, LineFile
 from daemon.statistics import SinkStatistics
 
 log = logging.getLogger(__name__)
@@ -38,12 +38,9 @@ _STEP_S = 0.25
 _STEADY_S = 10.0
 """After so long without a failure the disk counts as well again, so that a nearly full one is logged once."""
 _HOUR_S = 3_600.0
-_DAY_S = 86_400.0
 _MIB = 1 << 20
-_STAMP = "%Y%m%dT%H%M%SZ"
 _ROTATED = re.compile(r".+\.(\d{8}T\d{6}Z)(?:-(\d+))?\.jsonl")
 _SAFE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
-_CAPTURED_AT = re.compile(rb'"captured_at":"([^"]+)"')
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +126,7 @@ class JsonlSink:
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="sink-jsonl")
         # From here on: the thread's own.
-        self._files: dict[str, _LineFile] = {}
+        self._files: dict[str, LineFile] = {}
         self._cleaned_at_s = -math.inf
         self._failed_at_s: float | None = None
         self._lost = 0
@@ -204,7 +201,7 @@ class JsonlSink:
         file = self._files.get(name)
         if file is None:
             path = self._folder / f"{name}.jsonl"
-            file = self._files[name] = _LineFile(path, int(self._options.max_mib * _MIB), self._clock)
+            file = self._files[name] = LineFile(path, int(self._options.max_mib * _MIB), self._clock)
         written, rotations = file.written, file.rotations
         try:
             file.append(lines)
@@ -224,7 +221,7 @@ class JsonlSink:
         """Remove what is too old or too much. Files are closed for it: those of cameras that left stay closed."""
         self._cleaned_at_s = self._clock()
         self._close_files()
-        oldest_s = self._cleaned_at_s - self._options.max_age_days * _DAY_S
+        oldest_s = self._cleaned_at_s - self._options.max_age_days * DAY_S
         room_bytes = int(self._options.max_old_mib * _MIB)
         try:
             for kept in sorted(self._kept_files(), key=lambda kept: (kept.ended_at, kept.number), reverse=True):
@@ -245,7 +242,7 @@ class JsonlSink:
                 yield _KeptFile(path, status.st_mtime, 0, status.st_size, is_rotated=False)
                 continue
             with suppress(ValueError):  # looks like a stamp, and is none
-                ended_at = datetime.strptime(rotated[1], _STAMP).replace(tzinfo=UTC).timestamp()
+                ended_at = datetime.strptime(rotated[1], STAMP).replace(tzinfo=UTC).timestamp()
                 yield _KeptFile(path, ended_at, int(rotated[2] or 0), status.st_size, is_rotated=True)
 
     def _close_files(self) -> None:
@@ -263,97 +260,3 @@ class _KeptFile:
     """Tells apart files rotated within one second."""
     size_bytes: int
     is_rotated: bool
-
-
-class _LineFile:
-    """One file that only ever holds full lines, as far as the disk lets us. For one thread."""
-
-    def __init__(self, path: Path, max_bytes: int, clock: Callable[[], float]) -> None:
-        self.written = 0
-        """Lines, over all rotations."""
-        self.rotations = 0
-        self._path = path
-        self._max_bytes = max_bytes
-        self._clock = clock
-        self._fd: int | None = None
-        self._begun_at_s = 0.0
-
-    def append(self, lines: Sequence[bytes]) -> None:
-        """Write lines, rotating where needed. Raises ``OSError``; ``written`` tells how far it came."""
-        start = 0
-        while start < len(lines):
-            fd, size = self._opened()
-            is_old = self._clock() - self._begun_at_s >= _DAY_S
-            if size and (is_old or size + len(lines[start]) > self._max_bytes):
-                self._rotate()
-                continue
-            end, end_bytes = start + 1, size + len(lines[start])
-            while end < len(lines) and end_bytes + len(lines[end]) <= self._max_bytes:
-                end_bytes += len(lines[end])
-                end += 1
-            self._write(fd, size, b"".join(lines[start:end]))
-            start = end
-
-    def close(self) -> None:
-        """Let go of the file; the next append opens it anew."""
-        if self._fd is not None:
-            os.close(self._fd)
-            self._fd = None
-
-    def _opened(self) -> tuple[int, int]:
-        """Descriptor and size, of a new file if somebody has moved the old one away."""
-        if self._fd is not None:
-            status = os.fstat(self._fd)
-            with suppress(FileNotFoundError):
-                if os.path.samestat(status, self._path.stat()):
-                    return self._fd, status.st_size
-            self.close()
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o640)
-        size = _cut_half_line(self._fd)
-        self._begun_at_s = self._clock()
-        first = _CAPTURED_AT.search(os.pread(self._fd, 4096, 0)) if size else None
-        with suppress(ValueError):
-            if first is not None:
-                self._begun_at_s = datetime.fromisoformat(first[1].decode("ascii")).timestamp()
-        return self._fd, size
-
-    def _write(self, fd: int, size: int, data: bytes) -> None:
-        done = 0
-        try:
-            while done < len(data):
-                done += os.write(fd, memoryview(data)[done:])
-        except OSError as error:
-            done = data.rfind(b"\n", 0, done) + 1
-            with suppress(OSError):  # what cannot be cut now is cut when the file is opened again
-                os.ftruncate(fd, size + done)
-            self.close()
-            error.filename = str(self._path)
-            raise
-        finally:
-            self.written += data.count(b"\n", 0, done)
-
-    def _rotate(self) -> None:
-        self.close()
-        stamp = datetime.fromtimestamp(self._clock(), UTC).strftime(_STAMP)
-        target, number = self._path.with_name(f"{self._path.stem}.{stamp}.jsonl"), 0
-        while target.exists():
-            number += 1
-            target = self._path.with_name(f"{self._path.stem}.{stamp}-{number}.jsonl")
-        self._path.rename(target)
-        self.rotations += 1
-
-
-def _cut_half_line(fd: int) -> int:
-    """Cut a file back to its last full line, and give the size that it has then."""
-    size = end = os.fstat(fd).st_size
-    while end:
-        start = max(0, end - 65_536)
-        newline = os.pread(fd, end - start, start).rfind(b"\n")
-        if newline >= 0:
-            end = start + newline + 1
-            break
-        end = start
-    if end < size:
-        os.ftruncate(fd, end)
-    return end
