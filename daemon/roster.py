@@ -6,18 +6,18 @@ password in its query. It must not know devices, models (labels are checked agai
 is read. Reads the files of `SecretSources`; otherwise pure, but for `load_roster`.
 """
 
-import ipaddress
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from urllib.parse import SplitResult, unquote, urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, WithJsonSchema
 
+from capture.layout import TILES
 from daemon import yamltext
+from daemon.cameraurl import NO_URL, CameraUrl, UrlError, parse_url
 from daemon.problems import (
     Checked,
     KeyPath,
@@ -35,7 +35,6 @@ from daemon.secrets import Secret, SecretFault, SecretSources, expand
 from daemon.settings import Strict, Switch, fault
 from daemon.yamltext import YamlDocument
 
-CAMERAS_A_MOSAIC = 4
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$"
 
 _NAME = re.compile(NAME_PATTERN.strip("^$"), re.ASCII)
@@ -176,7 +175,7 @@ def roster_from(
     drafts = _drafts(raw, wrong)
     urls, url_problems = _urls(drafts, document)
     resolver = _Resolver(document, sources)
-    cameras = [resolver.camera(draft, urls.get(draft.name, _NO_URL)) for draft in drafts]
+    cameras = [resolver.camera(draft, urls.get(draft.name, NO_URL)) for draft in drafts]
     problems += [*url_problems, *resolver.problems(), *_rate_problems(drafts, document, mosaic_fps, stale_s)]
     problems += _mosaic_problems(drafts, document)
     if not problems and not any(draft.fields.enabled for draft in drafts):
@@ -265,7 +264,7 @@ class _Resolver:
         self._sources = sources
         self._wanting: dict[tuple[KeyPath, SecretFault], list[str]] = defaultdict(list)
 
-    def camera(self, draft: _Draft, url: "_Url") -> Camera:
+    def camera(self, draft: _Draft, url: CameraUrl) -> Camera:
         """The camera; a secret that is missing is None in it, and a problem. A disabled camera's are not looked up."""
         fields = draft.fields
         rest, username, password = Secret(url.rest), fields.username, fields.password
@@ -340,10 +339,10 @@ def _mosaic_problems(drafts: Sequence[_Draft], document: YamlDocument) -> Iterat
         if draft.fields.enabled and draft.fields.mosaic is not None:
             members[draft.fields.mosaic].append(draft)
     for mosaic, group in members.items():
-        if len(group) > CAMERAS_A_MOSAIC:
-            path = group[CAMERAS_A_MOSAIC].path("mosaic")
+        if len(group) > TILES:
+            path = group[TILES].path("mosaic")
             names = _some([draft.name for draft in group])
-            message = f"mosaic '{mosaic}' has {len(group)} cameras, {CAMERAS_A_MOSAIC} at most: {names}"
+            message = f"mosaic '{mosaic}' has {len(group)} cameras, {TILES} at most: {names}"
             yield problem_at(document.value_place(path), path, message)
 
 
@@ -356,9 +355,9 @@ def _written_labels(drafts: Sequence[_Draft], document: YamlDocument) -> Iterato
             yield WrittenLabel(label, (*path, index), document.value_place((*path, index)))
 
 
-def _urls(drafts: Sequence[_Draft], document: YamlDocument) -> tuple[dict[str, "_Url"], list[Problem]]:
+def _urls(drafts: Sequence[_Draft], document: YamlDocument) -> tuple[dict[str, CameraUrl], list[Problem]]:
     """The urls that can be read, and what is wrong with or doubtful about any."""
-    urls: dict[str, _Url] = {}
+    urls: dict[str, CameraUrl] = {}
     first_with: dict[tuple[str, str], str] = {}
     problems = []
     for draft in drafts:
@@ -367,8 +366,8 @@ def _urls(drafts: Sequence[_Draft], document: YamlDocument) -> tuple[dict[str, "
         path: KeyPath = ("cameras", draft.name, "url")
         place = document.value_place(path)
         try:
-            url = _parse_url(draft.url)
-        except _UrlError as error:
+            url = parse_url(draft.url)
+        except UrlError as error:
             problems.append(problem_at(place, path, error.message, error.remedy))
             continue
         urls[draft.name] = url
@@ -381,110 +380,3 @@ def _urls(drafts: Sequence[_Draft], document: YamlDocument) -> tuple[dict[str, "
             message = f"the same url as camera {first_with[url.target]}"
             problems.append(problem_at(place, path, message, "", Severity.WARNING))
     return urls, problems
-
-
-class _UrlError(Exception):
-    """Why a url is refused; holds nothing of the url but a scheme from a list of ours."""
-
-    def __init__(self, message: str, remedy: str = "") -> None:
-        self.message, self.remedy = message, remedy
-        super().__init__(message)
-
-
-@dataclass(frozen=True, slots=True)
-class _Url:
-    base: str
-    """`rtsp://host:port` or `file:`."""
-    rest: str = field(repr=False)
-    """Path and query."""
-    address: str
-    target: tuple[str, str] = field(repr=False)
-    """The same for all spellings of one place."""
-    username: Secret | None = None
-    password: Secret | None = None
-
-    @property
-    def has_credentials(self) -> bool:
-        return self.username is not None or self.password is not None
-
-    @property
-    def is_template(self) -> bool:
-        return self.password is not None and "${" in self.password.reveal()
-
-
-_NO_URL = _Url("", "", "", ("", ""))
-"""Stands where a url is wrong, so that the camera's secrets are looked up all the same."""
-
-_OTHER_SCHEMES = frozenset(
-    {"rtsps", "rtspu", "rtmp", "rtmps", "http", "https", "udp", "rtp", "srt", "tcp", "exec", "ffmpeg", "pipe", "concat"}
-)
-_HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9][A-Za-z0-9._-]{0,252})(?::([0-9]{1,5}))?", re.ASCII)
-_BESIDE = "write the password as password: beside the url"
-
-
-def _parse_url(text: str) -> _Url:
-    """Splits a url by RFC 3986; raises _UrlError. Whatever could be read in two ways is refused: what is taken for a
-    host here may be half a password."""
-    if not text.isprintable() or " " in text or "\\" in text:
-        raise _UrlError("a space, '\\' or control character in the url", "percent-encode it")
-    scheme = text.partition(":")[0].lower()
-    if scheme in _OTHER_SCHEMES:
-        raise _UrlError(f"{scheme} is not supported yet", "use rtsp or file")
-    if scheme not in {"rtsp", "file"}:
-        raise _UrlError("should begin with rtsp:// or file:/")
-    try:
-        parts = urlsplit(text)
-    except ValueError:  # its message quotes the url
-        raise _UrlError("not a valid url", _BESIDE) from None
-    if "#" in text:
-        raise _UrlError("a '#' would end the url", f"percent-encode it as %23, or {_BESIDE}")
-    return _rtsp(parts) if scheme == "rtsp" else _file(parts)
-
-
-def _rtsp(parts: SplitResult) -> _Url:
-    rest = parts.path + (f"?{parts.query}" if parts.query else "")
-    if "@" in rest:
-        raise _UrlError("an '@' after the host", f"percent-encode '/', '?' and '@', or {_BESIDE}")
-    userinfo, _, host_port = parts.netloc.rpartition("@")
-    match = _HOST.fullmatch(host_port)
-    if match is None or not _is_host(match[1]) or not 1 <= int(match[2] or 554) <= 65535:
-        raise _UrlError("should be rtsp://host[:port]/path", _BESIDE if userinfo or ":" in host_port else "")
-    name, colon, password = userinfo.partition(":")
-    base = f"rtsp://{host_port}"
-    return _Url(
-        base=base,
-        rest=rest,
-        address=base,
-        target=(f"{match[1].lower()}:{int(match[2] or 554)}", rest),
-        username=_decoded(name) if name else None,
-        password=_decoded(password) if colon else None,
-    )
-
-
-def _is_host(host: str) -> bool:
-    if not host.startswith("["):
-        return True
-    try:
-        return bool(ipaddress.IPv6Address(host[1:-1]))
-    except ValueError:
-        return False
-
-
-def _decoded(text: str) -> Secret:
-    try:
-        decoded = unquote(text, errors="strict")
-    except UnicodeDecodeError:
-        raise _UrlError("credentials in the url that are not percent-encoded UTF-8", _BESIDE) from None
-    if not decoded.isprintable():
-        raise _UrlError("a control character in the url's credentials", _BESIDE)
-    return Secret(decoded)
-
-
-def _file(parts: SplitResult) -> _Url:
-    path = unquote(parts.path, errors="replace")
-    if parts.netloc or not path.startswith("/") or path.startswith("//") or not path.isprintable():
-        raise _UrlError("should be file:/absolute/path")
-    if parts.query not in {"", "loop=0", "loop=1"}:
-        raise _UrlError("a file has only the option ?loop=1")
-    rest = parts.path + (f"?{parts.query}" if parts.query else "")
-    return _Url(base="file:", rest=rest, address=f"file:{parts.path}", target=("", rest))
