@@ -23,6 +23,8 @@ from daemon.lifecycle import Command, Life
 STDERR_LINES = 40
 LINE_BYTES = 500
 _READ_BYTES = 65536
+_LAST_READS = 17
+"""Enough for the largest pipe that there is by default (1 MiB, pipe(7))."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,9 @@ class Child:
         self._stderr: deque[str] = deque(maxlen=STDERR_LINES)
         self._partial = b""
         self._last_words: LastWords | None = None
+        self.has_hung_up = False
+        """It closed its end of the channel: nothing more will be heard."""
+        self.has_closed_stderr = False
 
     @property
     def pid(self) -> int | None:
@@ -98,10 +103,19 @@ class Child:
             theirs.close()
         assert process.stderr is not None
         os.set_blocking(process.stderr.fileno(), False)
+        try:
+            self._pidfd = os.pidfd_open(process.pid)
+        except OSError:
+            # Nobody could watch it: it must not live on unseen.
+            process.kill()
+            process.wait()
+            process.stderr.close()
+            ours.close()
+            raise
         self._process, self._channel = process, Channel(ours, FromChild)
-        self._pidfd = os.pidfd_open(process.pid)
         self._stderr.clear()
         self._partial, self._last_words = b"", None
+        self.has_hung_up = self.has_closed_stderr = False
 
     def send(self, message: msgspec.Struct, fds: tuple[int, ...] = ()) -> bool:
         """Send a message to the living generation; return False if it does not take it."""
@@ -114,6 +128,7 @@ class Child:
                 received = self._channel.receive()
             except ChannelClosedError:
                 # It has ended, or is about to; one that goes on without its channel is of no use.
+                self.has_hung_up = True
                 self.obey(Command.KILL)
                 return
             if received is None:
@@ -124,16 +139,21 @@ class Child:
                 yield received
 
     def read_stderr(self) -> list[str]:
-        """Drain its stderr, so that it never blocks on it; return the new lines."""
-        lines: list[str] = []
+        """Read what it wrote to stderr, so that it never blocks on it; return the new lines.
+
+        Reads once: a child that writes as fast as it is read would else keep its reader for ever.
+        """
         if self._process is None or self._process.stderr is None:
-            return lines
-        with contextlib.suppress(BlockingIOError):
-            while data := os.read(self._process.stderr.fileno(), _READ_BYTES):
-                *whole, self._partial = (self._partial + data).split(b"\n")
-                # A line without an end must not grow for ever.
-                self._partial = self._partial[-LINE_BYTES:]
-                lines += [line[:LINE_BYTES].decode(errors="replace") for line in whole]
+            return []
+        try:
+            data = os.read(self._process.stderr.fileno(), _READ_BYTES)
+        except BlockingIOError:
+            return []
+        self.has_closed_stderr = not data
+        *whole, self._partial = (self._partial + data).split(b"\n")
+        # A line without an end must not grow for ever.
+        self._partial = self._partial[-LINE_BYTES:]
+        lines = [line[:LINE_BYTES].decode(errors="replace") for line in whole]
         self._stderr.extend(lines)
         return lines
 
@@ -151,7 +171,8 @@ class Child:
         received: list[Received[FromChild]] = []
         with contextlib.suppress(ProtocolError):
             received += self.receive()
-        self.read_stderr()
+        for _ in range(_LAST_READS):
+            self.read_stderr()
         if self._partial:
             self._stderr.append(self._partial.decode(errors="replace"))
         returncode = self._process.wait()

@@ -5,9 +5,12 @@ the supervisor's business. Knows neither cameras nor mosaics.
 """
 
 import logging
+import os
 import selectors
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from itertools import islice
 
 from capture.channel import ProtocolError
 from capture.messages import FromChild, Ready, Stop
@@ -19,6 +22,9 @@ from daemon.verdict import Cause, Evidence, is_permanent, judge
 from daemon.verdict import Phase as Doing
 
 log = logging.getLogger(__name__)
+
+HEARD_A_TURN = 64
+"""Messages of one child in one turn: who talks without a pause must not keep the loop from all others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +105,9 @@ class Crew:
         for child in ended:
             events += self._bury(child)
         for child in self.children:
-            events += self._tick(child)
+            # Whoever died in this turn is born in the next: what is decided on its last words must not hit its heir.
+            if child not in ended:
+                events += self._tick(child)
         return events
 
     def stop(self, group: str) -> bool:
@@ -113,14 +121,19 @@ class Crew:
         """Kill a child that cannot be trusted or does not listen; it is restarted as after any other death."""
         log.error("child condemned", extra=fields(child=child.spec.name, why=why))
         child.obey(Command.KILL)
+        if child.pid is not None:
+            self._disregard(child.descriptors[0])
 
     def close(self) -> None:
         """Kill and reap whatever still lives."""
         for child in self.children:
             if child.pid is not None:
                 child.obey(Command.KILL)
-                self._unregister(child)
-                child.bury()
+                for fd in child.descriptors:
+                    self._disregard(fd)
+                for received in child.bury().received:
+                    for fd in received.fds:
+                        os.close(fd)
         self._selector.close()
 
     def _tick(self, child: Child) -> Iterator[Event]:
@@ -157,24 +170,30 @@ class Crew:
 
     def _hear(self, child: Child) -> Iterator[Event]:
         try:
-            for received in child.receive():
+            for received in islice(child.receive(), HEARD_A_TURN):
                 if isinstance(received.message, Ready):
                     child.life = lifecycle.become_ready(child.life, self._clock())
                 yield Heard(child, received.message, received.fds)
         except ProtocolError as error:
             self.condemn(child, str(error))
+        if child.has_hung_up:
+            self._disregard(child.descriptors[0])
 
     def _read_stderr(self, child: Child) -> None:
         for line in child.read_stderr():
             log.debug("child says", extra=fields(child=child.spec.name, line=line))
+        if child.has_closed_stderr:
+            self._disregard(child.descriptors[1])
 
-    def _unregister(self, child: Child) -> None:
-        for fd in child.descriptors:
+    def _disregard(self, fd: int) -> None:
+        """Watch a descriptor no longer: one that has ended stays readable, and the loop would spin."""
+        with suppress(KeyError):
             self._selector.unregister(fd)
 
     def _bury(self, child: Child) -> Iterator[Event]:
         was = child.life
-        self._unregister(child)
+        for fd in child.descriptors:
+            self._disregard(fd)
         death = child.bury()
         for received in death.received:
             yield Heard(child, received.message, received.fds)
@@ -185,6 +204,8 @@ class Crew:
             yield Died(child, None)
             return
         cause = judge(self._evidence(child, death))
+        if (quota := self.quotas.get(child.spec.name)) is not None:
+            self.quotas[child.spec.name] = replace(quota, last_mib=None)
         words = death.last_words.message if death.last_words else ""
         log.error(
             "child died",
@@ -215,6 +236,7 @@ class Crew:
             phase=Doing.LOADING if child.life.phase is Phase.STARTING else Doing.WORKING,
             was_killed_by_us_for_hang=child.life.is_condemned,
             memory_mib=quota.last_mib,
-            memory_limit_mib=quota.limit_mib,
+            # A GPU worker's limit is of the device's memory, what it reports is main memory: no two to compare.
+            memory_limit_mib=None if quota.on_gpu else quota.limit_mib,
             on_gpu=quota.on_gpu,
         )

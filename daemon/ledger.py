@@ -36,6 +36,10 @@ def _add(a: CameraCounts, b: CameraCounts) -> CameraCounts:
     return CameraCounts(*(getattr(a, name) + getattr(b, name) for name in CameraCounts.__struct_fields__))
 
 
+def _has_fallen(before: CameraCounts, now: CameraCounts) -> bool:
+    return any(getattr(now, name) < getattr(before, name) for name in CameraCounts.__struct_fields__)
+
+
 @dataclass(slots=True)
 class _Camera:
     name: str
@@ -63,7 +67,7 @@ class _Camera:
     def turn_over(self, now_s: float) -> None:
         """Its capture process has ended: keep what it counted."""
         self.before, self.counts = _add(self.before, self.counts), CameraCounts()
-        self.failures_before, self.failures = self._all_failures(), {}
+        self.failures_before, self.failures = self.all_failures(), {}
         if self.state is CameraState.STREAMING:
             self.since_s = now_s
         self.state, self.reason = CameraState.BACKOFF, Reason.BROKEN
@@ -77,7 +81,7 @@ class _Camera:
             reason=self.reason,
             since_s=now_s - self.since_s,
             counts=_add(self.before, self.counts),
-            failures=self._all_failures(),
+            failures=self.all_failures(),
             analyzed=self.analyzed,
             unread=self.unread,
             outdated=self.outdated,
@@ -86,7 +90,7 @@ class _Camera:
             last_frame_at=self.last_frame_at,
         )
 
-    def _all_failures(self) -> dict[Reason, int]:
+    def all_failures(self) -> dict[Reason, int]:
         return {
             reason: self.failures_before.get(reason, 0) + self.failures.get(reason, 0)
             for reason in self.failures_before | self.failures
@@ -100,6 +104,12 @@ class _Mosaic:
     report: MosaicReport
     answered: int = 0
     last_answer_s: float | None = None
+
+    def turn_over(self) -> None:
+        """Its counters begin anew: keep what was counted."""
+        name, b, r = self.plan.name, self.before, self.report
+        self.before = MosaicReport(name, b.composed + r.composed, b.skipped + r.skipped, 0)
+        self.report = MosaicReport(name, 0, 0, 0)
 
 
 class Ledger:
@@ -130,10 +140,14 @@ class Ledger:
         return True
 
     def note_camera(self, report: CameraReport) -> None:
-        """Take note of a camera's own counters."""
+        """Take note of a camera's own counters; those that fell have begun anew, and what they had is kept."""
         camera = self._cameras.get(report.camera)
         if camera is None:
             return
+        if _has_fallen(camera.counts, report.counts):
+            camera.before = _add(camera.before, camera.counts)
+        if any(report.failures.get(reason, 0) < count for reason, count in camera.failures.items()):
+            camera.failures_before = camera.all_failures()
         camera.counts, camera.failures = report.counts, report.failures
         camera.state, camera.reason = report.state, report.reason
         camera.source_wh, camera.last_frame_at = report.source_wh, report.last_frame_at
@@ -143,6 +157,9 @@ class Ledger:
         mosaic = self._mosaics.get(report.mosaic)
         if mosaic is None:
             return 0
+        was = mosaic.report
+        if report.composed < was.composed or report.skipped < was.skipped:
+            mosaic.turn_over()
         composed = report.composed - mosaic.report.composed
         mosaic.report = report
         return composed
@@ -151,9 +168,7 @@ class Ledger:
         """Take note that the process that captured these mosaics has ended."""
         for name in mosaics:
             mosaic = self._mosaics[name]
-            b, r = mosaic.before, mosaic.report
-            mosaic.before = MosaicReport(name, b.composed + r.composed, b.skipped + r.skipped, 0)
-            mosaic.report = MosaicReport(name, 0, 0, 0)
+            mosaic.turn_over()
             for camera in mosaic.plan.cameras:
                 if camera:
                     self._cameras[camera].turn_over(now_s)
@@ -166,6 +181,9 @@ class Ledger:
         mosaic = self._mosaics.get(answer.mosaic)
         if mosaic is None:
             return []
+        # All of it before any of it is counted: half an answer would be counted and never delivered.
+        for tile in answer.tiles:
+            self._check(tile)
         is_current = answer.slot_id == current_slot_id
         if is_current:
             mosaic.answered += 1
@@ -177,7 +195,6 @@ class Ledger:
                 if camera:
                     camera.outdated += 1
                 continue
-            self._check(tile, now_s)
             if self._is_new(camera, answer.slot_id, tile.composed_number):
                 self._count(camera, tile, now_s)
                 sighted.append(
@@ -243,7 +260,7 @@ class Ledger:
         self._latency_total += 1
         self._latency_sum += latency_s
 
-    def _check(self, tile: TileAnswer, now_s: float) -> None:
+    def _check(self, tile: TileAnswer) -> None:
         """Raise UntrustworthyError unless every number is finite and in range, and every label is the model's."""
         w, h = tile.source_wh
         times = (tile.frame_time_s, tile.captured_at, tile.captured_mono_s)

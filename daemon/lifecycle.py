@@ -8,7 +8,6 @@ from enum import StrEnum
 
 from capture.backoff import Backoff
 
-
 RESTARTS = Backoff(first_s=1.0, limit_s=60.0)
 
 
@@ -122,7 +121,7 @@ def settle(life: Life) -> Life:
 def die(life: Life, now_s: float, policy: Policy, *, is_permanent: bool, chance: float) -> Life:
     """Take note that its process has ended; ``chance`` in [0, 1) spreads the restart."""
     if life.phase in (Phase.STOPPING, Phase.STOPPED):
-        return replace(life, phase=Phase.STOPPED, since_s=now_s)
+        return replace(life, phase=Phase.STOPPED, since_s=now_s, owed_since_s=None)
     was_stable = life.phase is Phase.UP and now_s - life.since_s >= policy.stable_s
     failures = 1 if was_stable else life.failures + 1
     deaths = (*(at for at in life.deaths_s if now_s - at < policy.restart_window_s), now_s)

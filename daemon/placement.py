@@ -35,10 +35,11 @@ def find_seats(homes: Mapping[str, str], up: Sequence[str], before: Mapping[str,
     if not up:
         return {}
     seats = {mosaic: home for mosaic, home in homes.items() if home in up}
+    # Guests that stay count as burdens before anybody new is seated.
+    seats |= {mosaic: before[mosaic] for mosaic in homes if mosaic not in seats and before.get(mosaic) in up}
     for mosaic in homes:
         if mosaic not in seats:
-            guest = before.get(mosaic)
-            seats[mosaic] = guest if guest is not None and guest in up else _least_burdened(up, seats)
+            seats[mosaic] = _least_burdened(up, seats)
     return seats
 
 

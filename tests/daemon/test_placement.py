@@ -1,0 +1,137 @@
+"""Placement by value: who answers which mosaic, and that nobody moves without a reason."""
+
+from collections import Counter
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from daemon.placement import find_homes, find_seats
+
+names = st.lists(st.integers(0, 40).map(lambda n: f"m{n}"), max_size=20, unique=True)
+owners = st.lists(st.integers(1, 8).map(lambda n: f"w{n}"), max_size=6, unique=True)
+
+
+def moved(before: dict[str, str], after: dict[str, str]) -> set[str]:
+    return {mosaic for mosaic in before if mosaic in after and after[mosaic] != before[mosaic]}
+
+
+def spread(places: dict[str, str], among: list[str]) -> int:
+    burdens = Counter(places.values())
+    return max(burdens[owner] for owner in among) - min(burdens[owner] for owner in among)
+
+
+@pytest.mark.parametrize(
+    ("mosaics", "staff", "before", "homes"),
+    [
+        ([], [], {}, {}),
+        ([], ["w1"], {}, {}),
+        (["m1", "m2"], [], {"m1": "w1"}, {}),
+        (["m1"], ["w1", "w2"], {}, {"m1": "w1"}),
+        (["m1", "m2", "m3"], ["w1", "w2"], {}, {"m1": "w1", "m2": "w2", "m3": "w1"}),
+        # whoever is gone leaves everything, the others keep theirs
+        (["m1", "m2"], ["w2"], {"m1": "w1", "m2": "w2"}, {"m1": "w2", "m2": "w2"}),
+        # one more than another is no reason to move
+        (["m1", "m2", "m3"], ["w1", "w2"], dict.fromkeys(["m1", "m2"], "w2"), {"m1": "w2", "m2": "w2", "m3": "w1"}),
+        # two more is: the last one moves
+        (["m1", "m2"], ["w1", "w2"], dict.fromkeys(["m1", "m2"], "w1"), {"m1": "w1", "m2": "w2"}),
+        # mosaics that are no more are forgotten
+        (["m2"], ["w1", "w2"], {"m1": "w1", "m2": "w1"}, {"m2": "w1"}),
+    ],
+)
+def test_homes(mosaics, staff, before, homes):
+    assert find_homes(mosaics, staff, before) == homes
+
+
+@pytest.mark.parametrize(
+    ("homes", "up", "before", "seats"),
+    [
+        ({}, ["w1"], {}, {}),
+        ({"m1": "w1"}, [], {"m1": "w1"}, {}),
+        ({"m1": "w1", "m2": "w2"}, ["w1", "w2"], {}, {"m1": "w1", "m2": "w2"}),
+        # a guest goes to the least burdened, and stays there
+        ({"m1": "w1", "m2": "w2", "m3": "w3"}, ["w2", "w3"], {}, {"m1": "w2", "m2": "w2", "m3": "w3"}),
+        ({"m1": "w1", "m2": "w2", "m3": "w3"}, ["w2", "w3"], {"m1": "w3"}, {"m1": "w3", "m2": "w2", "m3": "w3"}),
+        # home is up again
+        ({"m1": "w1", "m2": "w2"}, ["w1", "w2"], {"m1": "w2", "m2": "w2"}, {"m1": "w1", "m2": "w2"}),
+        # whoever had it is down too
+        ({"m1": "w1", "m2": "w2"}, ["w3"], {"m1": "w2"}, {"m1": "w3", "m2": "w3"}),
+        # guests that stay are burdens for those who come
+        ({"m1": "w1", "m2": "w1"}, ["w2", "w3"], {"m1": "w4", "m2": "w2"}, {"m1": "w3", "m2": "w2"}),
+    ],
+)
+def test_seats(homes, up, before, seats):
+    assert find_seats(homes, up, before) == seats
+
+
+def test_a_worker_that_goes_and_comes_moves_only_its_own_mosaics_and_each_twice():
+    mosaics, staff = [f"m{n}" for n in range(8)], ["w1", "w2", "w3"]
+    homes = find_homes(mosaics, staff, {})
+    seats, moves = find_seats(homes, staff, {}), Counter()
+    for up in (["w1", "w3"], ["w1", "w3"], staff, staff):
+        after = find_seats(homes, up, seats)
+        moves.update(moved(seats, after))
+        seats = after
+    assert moves == dict.fromkeys([m for m in mosaics if homes[m] == "w2"], 2)
+    assert seats == homes
+
+
+@given(names, owners, st.dictionaries(st.integers(0, 40).map(lambda n: f"m{n}"), st.integers(1, 9).map("w{}".format)))
+def test_homes_are_whole_and_balanced_within_one(mosaics, staff, before):
+    homes = find_homes(mosaics, staff, before)
+    assert set(homes) == (set(mosaics) if staff else set())
+    assert set(homes.values()) <= set(staff)
+    if homes:
+        assert spread(homes, staff) <= 1
+    assert find_homes(mosaics, staff, homes) == homes, "settled"
+
+
+@given(names, owners, st.data())
+def test_when_one_is_gone_for_good_only_its_mosaics_move(mosaics, staff, data):
+    homes = find_homes(mosaics, staff, {})
+    if len(staff) < 2:
+        return
+    gone = data.draw(st.sampled_from(staff))
+    after = find_homes(mosaics, [owner for owner in staff if owner != gone], homes)
+    assert moved(homes, after) == {m for m in mosaics if homes[m] == gone}
+
+
+@given(names, owners, owners)
+def test_a_newcomer_takes_no_more_than_its_share(mosaics, staff, others):
+    homes = find_homes(mosaics, staff, {})
+    if not staff:
+        return
+    everybody = [*staff, *(owner for owner in others if owner not in staff)]
+    after = find_homes(mosaics, everybody, homes)
+    assert {after[m] for m in moved(homes, after)} <= set(everybody) - set(staff)
+
+
+@given(names, owners, st.lists(owners, max_size=8))
+def test_seats_whoever_is_up(mosaics, staff, shifts):
+    homes = find_homes(mosaics, staff, {})
+    seats: dict[str, str] = {}
+    was_up: list[str] = []
+    for shift in shifts:
+        up = [owner for owner in staff if owner in shift]
+        after = find_seats(homes, up, seats)
+        assert set(after) == (set(homes) if up else set())
+        for mosaic, seat in after.items():
+            assert seat in up
+            if homes[mosaic] in up:
+                assert seat == homes[mosaic], "who is up has its own"
+            elif seats.get(mosaic) in up:
+                assert seat == seats[mosaic], "a guest's host does not change"
+        if seats and was_up == up:
+            assert after == seats
+        seats, was_up = after, up
+
+
+@given(names, owners)
+def test_after_one_goes_down_burdens_are_as_even_as_least_movement_lets_them(mosaics, staff):
+    homes = find_homes(mosaics, staff, {})
+    if len(staff) < 2:
+        return
+    up = staff[1:]
+    seats = find_seats(homes, up, homes)
+    if seats:
+        assert spread(seats, up) <= 1
