@@ -21,6 +21,7 @@ from capture.messages import FromSupervisor, LastWords
 
 PR_SET_PDEATHSIG = 1
 """linux/prctl.h."""
+LAST_WORDS_CHARS = 2000
 
 M = TypeVar("M")
 
@@ -66,7 +67,10 @@ def memory_mib() -> float:
 
 
 def leave(channel: Channel[M], code: ExitCode, message: str) -> None:
-    """Say why, and end this process at once, whatever its other threads are doing."""
-    channel.send(LastWords(int(code), message))
-    sys.stderr.flush()
-    os._exit(code)
+    """Say why, and end this process at once, whatever its other threads are doing, and whatever fails on the way."""
+    try:
+        # A path may hold what is no UTF-8, and a library's message may be of any length.
+        channel.send(LastWords(int(code), message[:LAST_WORDS_CHARS].encode(errors="replace").decode()))
+        sys.stderr.flush()
+    finally:
+        os._exit(code)

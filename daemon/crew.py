@@ -85,13 +85,18 @@ class Crew:
         self._chance = chance
         self._selector = selectors.DefaultSelector()
 
-    def watch(self, fd: int) -> None:
-        """Let a descriptor that becomes readable end the wait; its owner drains it."""
-        self._selector.register(fd, selectors.EVENT_READ)
+    def watch(self, fd: int, drain: Callable[[], object]) -> None:
+        """Let a descriptor that becomes readable end the wait; ``drain`` makes it unreadable again."""
+        self._selector.register(fd, selectors.EVENT_READ, drain)
 
     def turn(self, timeout_s: float) -> list[Event]:
         """Wait at most so long for something to happen; return what did, in order."""
-        ready = [key.data for key, _ in self._selector.select(timeout_s) if key.data is not None]
+        ready: list[tuple[Child, str]] = []
+        for key, _ in self._selector.select(timeout_s):
+            if callable(key.data):
+                key.data()
+            else:
+                ready.append(key.data)
         events: list[Event] = []
         # The dead first hear out: a pidfd may be readable together with the last words.
         ended = [child for child, what in ready if what == "pidfd"]

@@ -22,14 +22,13 @@ from capture.messages import (
 from capture.slot import MAX_SIDE
 from daemon.sinks.jsonl import SightedTile
 from daemon.statistics import CameraStatistics, Histogram, MosaicStatistics
+from daemon.trust import UntrustworthyError
 
 LATENCY_BOUNDS_S = (0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0)
+UNREPORTED_CANVASES = 3000
+"""So many may have been composed since the last report: a hundred seconds at the highest rate."""
 ANSWERED_WITHIN_S = 5.0
 """A mosaic whose last answer is older is not being answered."""
-
-
-class UntrustworthyError(Exception):
-    """A child said what cannot be; whoever said it is to be replaced."""
 
 
 def _add(a: CameraCounts, b: CameraCounts) -> CameraCounts:
@@ -184,8 +183,12 @@ class Ledger:
         # All of it before any of it is counted: half an answer would be counted and never delivered.
         for tile in answer.tiles:
             self._check(tile)
+            if tile.composed_number > answer.canvas_number:
+                raise UntrustworthyError(f"{answer.mosaic} has shown more frames of {tile.camera} than canvases")
         is_current = answer.slot_id == current_slot_id
         if is_current:
+            if answer.canvas_number > mosaic.report.composed + UNREPORTED_CANVASES:
+                raise UntrustworthyError(f"{answer.mosaic} has not composed so many canvases")
             mosaic.answered += 1
             mosaic.last_answer_s = now_s
         sighted = []

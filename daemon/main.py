@@ -110,7 +110,7 @@ def _serve(configuration: Configuration, job: Job, notifier: Notifier, listener:
         signal.set_wakeup_fd(wake_write.fileno(), warn_on_full_buffer=False)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda _number, _frame: supervisor.stop())
-        supervisor.watch(wake_read.fileno())
+        supervisor.watch(wake_read.fileno(), lambda: wake_read.recv(64))
         try:
             http.start()
         except ServeError as error:

@@ -20,6 +20,7 @@ from capture.messages import (
     CameraTransition,
     CaptureReport,
     FromChild,
+    MosaicReport,
     Ready,
     SlotOpened,
     Unassign,
@@ -29,13 +30,14 @@ from daemon import lifecycle
 from daemon.child import Child
 from daemon.crew import Born, Crew, Died, Event, Heard, Quota
 from daemon.job import Job, Worker
-from daemon.ledger import Ledger, UntrustworthyError
+from daemon.ledger import Ledger
 from daemon.lifecycle import Phase
 from daemon.logs import fields
 from daemon.notify import Notifier
 from daemon.placement import find_homes, find_seats
 from daemon.sinks.jsonl import SightedTile
 from daemon.statistics import ChildStatistics, SinkStatistics, Statistics
+from daemon.trust import UntrustworthyError, check_fits
 
 log = logging.getLogger(__name__)
 
@@ -123,6 +125,8 @@ class Supervisor:
         self._seats: dict[str, str] = {}
         self._told: dict[int, str] = {}
         """By slot, the worker that was told to answer it."""
+        self._answered: dict[int, int] = {}
+        """By slot, the number of the canvas that was answered last."""
         self._stop_asked = False
         self._is_ready_sent = False
         self._status = ""
@@ -134,9 +138,9 @@ class Supervisor:
         self.statistics = self._snapshot(clock(), 0.0)
         """Replaced whole, about once a second; read by other threads."""
 
-    def watch(self, fd: int) -> None:
-        """Let a descriptor (of signals, say) wake the loop; its owner drains it."""
-        self._crew.watch(fd)
+    def watch(self, fd: int, drain: Callable[[], object]) -> None:
+        """Let a descriptor (of signals, say) wake the loop, which then calls ``drain``."""
+        self._crew.watch(fd, drain)
 
     def stop(self) -> None:
         """Ask the loop to end; may be called from a signal handler."""
@@ -184,10 +188,15 @@ class Supervisor:
             case Born(child):
                 self._brief(child)
             case Heard(child, message, fds):
+                kept = False
                 try:
-                    self._hear(child, message, fds)
+                    check_fits(child.spec.kind, message)
+                    kept = self._hear(child, message, fds)
                 except UntrustworthyError as error:
                     self._crew.condemn(child, str(error))
+                finally:
+                    for fd in () if kept else fds:
+                        os.close(fd)
             case Died(child, cause):
                 self._records[child.spec.name].turn_over()
                 if cause is not None:
@@ -205,13 +214,14 @@ class Supervisor:
         for mosaic in self._job.captures[child.spec.name][1]:
             self._tell(child, self._job.openings[mosaic])
 
-    def _hear(self, child: Child, message: FromChild, fds: tuple[int, ...]) -> None:
+    def _hear(self, child: Child, message: FromChild, fds: tuple[int, ...]) -> bool:
+        """Act on what a child said; return whether its descriptors were kept."""
         name, now_s = child.spec.name, self._clock()
         record = self._records[name]
         match message:
             case SlotOpened(mosaic) if len(fds) == 2 and mosaic in self._job.captures.get(name, (None, ()))[1]:
                 self._open_slot(mosaic, Slot(self._next_slot_id, name, *fds))
-                return
+                return True
             case Ready(memory_mib, detail):
                 record.memory_mib = memory_mib
                 log.info("child ready", extra=fields(child=name, memory_mib=round(memory_mib), detail=detail))
@@ -226,12 +236,13 @@ class Supervisor:
                     self._ledger.note_camera(camera)
                 for report in message.mosaics:
                     if self._ledger.note_mosaic(report) > 0:
-                        self._owe(report.mosaic, now_s)
+                        self._owe(report, now_s)
                 self._credit(child, message.steps)
                 child.life = lifecycle.owe(child.life, now_s)
             case Answer():
                 slot = self._slots.get(message.mosaic)
                 tiles = self._ledger.note_answer(name, message, slot.slot_id if slot else -1, now_s)
+                self._answered[message.slot_id] = message.canvas_number
                 record.answered += 1
                 record.inference_s += message.inference_s
                 child.life = lifecycle.settle(child.life)
@@ -241,8 +252,7 @@ class Supervisor:
                 record.cpu_s, record.memory_mib, record.stale = message.cpu_s, message.memory_mib, message.stale
                 self._crew.quotas[name] = replace(self._crew.quotas[name], last_mib=message.memory_mib)
                 self._credit(child, message.answered + message.stale)
-        for fd in fds:
-            os.close(fd)
+        return False
 
     def _credit(self, child: Child, work: int) -> None:
         """Take note of a child's progress: liveness is work done."""
@@ -251,11 +261,11 @@ class Supervisor:
             record.work = work
             child.life = lifecycle.settle(child.life)
 
-    def _owe(self, mosaic: str, now_s: float) -> None:
-        """A canvas waits for the worker that was told to answer this mosaic."""
-        slot = self._slots.get(mosaic)
+    def _owe(self, report: MosaicReport, now_s: float) -> None:
+        """A canvas waits for the worker that was told to answer this mosaic, unless it has answered it already."""
+        slot = self._slots.get(report.mosaic)
         worker = self._told.get(slot.slot_id) if slot else None
-        if worker is not None:
+        if slot is not None and worker is not None and report.composed > self._answered.get(slot.slot_id, 0):
             child = self._lives[worker]
             child.life = lifecycle.owe(child.life, now_s)
 
@@ -272,8 +282,8 @@ class Supervisor:
 
     def _tell(self, child: Child, message: msgspec.Struct, fds: tuple[int, ...] = ()) -> None:
         if not child.send(message, fds) and child.life.phase in (Phase.STARTING, Phase.UP):
-            # A full socket means that it has not read for hundreds of messages.
-            self._crew.condemn(child, "it does not read its messages")
+            # It is gone (which its pidfd will tell), or has not read for hundreds of messages.
+            self._crew.condemn(child, "it does not take its messages")
 
     # --- slots and placement ---
 
@@ -284,9 +294,16 @@ class Supervisor:
         self._slots[mosaic] = slot
 
     def _drop_slot(self, slot: Slot) -> None:
-        if (worker := self._told.pop(slot.slot_id, None)) is not None:
-            self._tell(self._lives[worker], Unassign(slot.slot_id))
+        self._unassign(slot)
+        self._answered.pop(slot.slot_id, None)
         _close(slot)
+
+    def _unassign(self, slot: Slot) -> None:
+        if (worker := self._told.pop(slot.slot_id, None)) is not None:
+            child = self._lives[worker]
+            self._tell(child, Unassign(slot.slot_id))
+            # What it owed may have been of this mosaic; if not, the next canvas makes it owe again.
+            child.life = lifecycle.settle(child.life)
 
     def _place(self) -> None:
         """Let every mosaic that has a slot be answered by the worker that placement names."""
@@ -303,9 +320,7 @@ class Supervisor:
             seat, told = seats.get(mosaic), self._told.get(slot.slot_id)
             if seat == told:
                 continue
-            if told is not None:
-                self._tell(self._lives[told], Unassign(slot.slot_id))
-                del self._told[slot.slot_id]
+            self._unassign(slot)
             if seat is not None:
                 assign = msgspec.structs.replace(self._job.assignments[mosaic], slot_id=slot.slot_id)
                 self._tell(self._lives[seat], assign, (slot.fd, slot.wake_fd))

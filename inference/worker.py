@@ -7,6 +7,7 @@ killed, nothing queues, and what it holds goes with it.
 import os
 import resource
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -74,7 +75,7 @@ class Worker:
     def obey(self, message: object, fds: tuple[int, ...]) -> bool:
         """Carry out one message, taking ownership of its descriptors; return False for Stop."""
         match message:
-            case Assign() if len(fds) == 2:
+            case Assign(slot_id=slot_id) if len(fds) == 2 and slot_id not in self._assignments:
                 self._assign(message, SlotReader(*fds))
                 return True
             case Unassign(slot_id):
@@ -98,8 +99,10 @@ class Worker:
             wakes = {a.reader.wake_fd for a in self._assignments.values()}
             # A lost wake-up only costs the time to the next report.
             for fd in wait_readable([self._channel.fileno(), *wakes], max(0.0, self._report_due_s - now_s)):
+                # While a mosaic moves, its old worker and its new one hear the same eventfd.
                 if fd in wakes:
-                    os.eventfd_read(fd)
+                    with suppress(BlockingIOError):
+                        os.eventfd_read(fd)
             return
         self._answer(*min(unread, key=lambda item: item[1].served))
 

@@ -365,14 +365,15 @@ def test_every_message_of_many_is_heard(assemble):
 
 def test_a_descriptor_of_somebody_else_ends_the_wait(assemble):
     watch = assemble()
-    wake = os.eventfd(0)
-    watch.crew.watch(wake)
+    wake = os.eventfd(0, os.EFD_NONBLOCK)
+    watch.crew.watch(wake, lambda: os.eventfd_read(wake))
     assert watch.crew.turn(0.0) == []
     os.eventfd_write(wake, 1)
     began = time.monotonic()
     assert watch.crew.turn(DEADLINE_S) == []
     assert time.monotonic() - began < DEADLINE_S / 2
-    os.eventfd_read(wake)
+    with pytest.raises(BlockingIOError):
+        os.eventfd_read(wake)
     os.close(wake)
 
 

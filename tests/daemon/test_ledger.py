@@ -50,7 +50,8 @@ def tile(camera: str = "a", number: int = 1, *sightings: Sighting, **changes: ob
 
 
 def answer(*tiles: TileAnswer, mosaic: str = "m1", slot_id: int = SLOT) -> Answer:
-    return Answer(mosaic, slot_id, canvas_number=1, composed_mono_s=200.0, inference_s=0.1, tiles=tiles)
+    number = max((tile.composed_number for tile in tiles), default=1)
+    return Answer(mosaic, slot_id, canvas_number=number, composed_mono_s=200.0, inference_s=0.1, tiles=tiles)
 
 
 def note(ledger: Ledger, *tiles: TileAnswer, now_s: float = 200.1, **changes: object) -> list[str]:

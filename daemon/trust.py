@@ -1,0 +1,54 @@
+"""What a child may say: the right kind of message, and numbers that can be. Pure.
+
+msgspec has checked the types; it lets NaN, infinities and nonsense pass. What an answer says of cameras is checked by
+:mod:`daemon.ledger`, which knows them.
+"""
+
+from math import isfinite
+
+from capture.messages import (
+    Answer,
+    CameraCounts,
+    CameraTransition,
+    CaptureReport,
+    FromChild,
+    LastWords,
+    Ready,
+    SlotOpened,
+    WorkerReport,
+)
+
+_MAY_SAY = {
+    "capture": (Ready, SlotOpened, CameraTransition, CaptureReport, LastWords),
+    "worker": (Ready, Answer, WorkerReport, LastWords),
+}
+
+
+class UntrustworthyError(Exception):
+    """A child said what cannot be; whoever said it is to be replaced."""
+
+
+def check_fits(kind: str, message: FromChild) -> None:
+    """Raise UntrustworthyError unless a child of this kind may say this, with finite numbers that are not negative."""
+    name = type(message).__name__
+    if not isinstance(message, _MAY_SAY[kind]):
+        raise UntrustworthyError(f"a {kind} process sent {name}")
+    numbers: tuple[float, ...] = ()
+    match message:
+        case Ready():
+            numbers = (message.memory_mib,)
+        case CaptureReport():
+            numbers = (message.cpu_s, message.memory_mib, message.steps)
+            numbers += tuple(n for c in message.cameras for n in (*_counts(c.counts), *c.failures.values()))
+            numbers += tuple(camera.last_frame_at for camera in message.cameras)
+            numbers += tuple(n for m in message.mosaics for n in (m.composed, m.skipped, m.live_tiles))
+        case WorkerReport():
+            numbers = (message.cpu_s, message.memory_mib, message.answered, message.stale, message.torn)
+        case Answer():
+            numbers = (message.inference_s, message.canvas_number, message.composed_mono_s)
+    if not all(isfinite(number) and number >= 0 for number in numbers):
+        raise UntrustworthyError(f"{name} holds a number that cannot be")
+
+
+def _counts(counts: CameraCounts) -> tuple[int, ...]:
+    return tuple(getattr(counts, name) for name in CameraCounts.__struct_fields__)

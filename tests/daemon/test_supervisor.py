@@ -1,0 +1,202 @@
+"""The supervisor with real children of our own making: what it makes of what they say, and what it owes to whom.
+
+The children are scripted: each reads its lines from a file beside it, so that a test can let them say anything. Slots
+are real.
+"""
+
+import math
+import os
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from capture.grouping import MosaicPlan
+from capture.messages import Assign, CameraSpec, CaptureSetup, Load, OpenMosaic
+from daemon.child import ChildSpec
+from daemon.devices import Device, DeviceKind, WorkerPlan
+from daemon.job import Job, Worker
+from daemon.lifecycle import Policy
+from daemon.notify import Silence
+from daemon.quota import MemoryMode
+from daemon.sinks.jsonl import SightedTile
+from daemon.statistics import SinkStatistics
+from daemon.supervisor import Supervisor
+
+pytestmark = pytest.mark.slow
+
+HANG_S = 1.0
+DEADLINE_S = 20.0
+
+ACTORS = """
+import math, os, sys, time
+from capture.child import adopt, leave, memory_mib, wait_readable
+from capture.exits import ExitCode
+from capture.layout import Canvas
+from capture.messages import *
+from capture.slot import SlotWriter
+
+born = adopt("an actor")
+channel, scene = born.channel, os.environ["SCENE"]
+held, slot, said = {}, None, set()
+
+def report(composed):
+    camera = CameraReport("a", CameraState.STREAMING, None, CameraCounts(frames=composed), {})
+    return CaptureReport((camera,), (MosaicReport("m1", composed, 0, 1),), int(time.monotonic() * 100), 0.0, 40.0)
+
+def answer(slot_id, number, **changes):
+    fields = dict(mosaic="m1", slot_id=slot_id, canvas_number=number, composed_mono_s=1.0, inference_s=0.01, tiles=())
+    return Answer(**(fields | changes))
+
+def once(key):
+    return not os.path.exists(scene + key) and not open(scene + key, "w").close()
+
+while True:
+    wait_readable([channel.fileno()], 0.05)
+    while (received := channel.receive()) is not None:
+        message = received.message
+        if isinstance(message, Stop):
+            leave(channel, ExitCode.OK, "")
+        if isinstance(message, (CaptureSetup, Load)):
+            channel.send(Ready(40.0))
+        if isinstance(message, OpenMosaic):
+            slot = SlotWriter("m1", Canvas(64, 64))
+            channel.send(SlotOpened("m1"), (slot.fd, slot.wake_fd))
+        if isinstance(message, Assign):
+            held[message.slot_id] = received.fds
+        if isinstance(message, Unassign):
+            held.pop(message.slot_id, None)
+    exec(open(scene + "." + born.name[0]).read())
+"""
+
+
+class Basket:
+    """A sink that keeps what it is offered."""
+
+    def __init__(self) -> None:
+        self.tiles: list[SightedTile] = []
+
+    def offer(self, tiles: list[SightedTile]) -> None:
+        self.tiles += tiles
+
+    def statistics(self) -> SinkStatistics:
+        return SinkStatistics("basket", len(self.tiles), {})
+
+
+Play = Callable[..., Supervisor]
+
+
+@pytest.fixture
+def play(tmp_path: Path) -> Iterator[Play]:
+    """Return a function that starts a supervisor of one capture process and some workers, each with its lines."""
+    (tmp_path / "actors.py").write_text(ACTORS)
+    started: list[Supervisor] = []
+
+    def start(capture: str, worker: str, workers: int = 1) -> Supervisor:
+        scene = tmp_path / "scene"
+        (tmp_path / "scene.c").write_text(capture)
+        (tmp_path / "scene.w").write_text(worker)
+        environ = {**os.environ, "PYTHONPATH": f"{tmp_path}:{Path(__file__).parents[2]}", "SCENE": str(scene)}
+        device = Device("cpu", DeviceKind.CPU, "", 1000, cores=2)
+        load = Load("tensorflow", "", "", "", (64, 64), 1, False, "fraction", 100, 0.25, 0.45, 2.0)
+        job = Job(
+            plans=(MosaicPlan("m1", ("a", None, None, None)),),
+            captures={"c1": (ChildSpec("c1", "capture", "actors", environ), ("m1",))},
+            setup=CaptureSetup((64, 64), 5.0, 2.0, 5.0, 5.0),
+            openings={"m1": OpenMosaic("m1", (CameraSpec("a", "rtsp://h/", 5.0), None, None, None))},
+            assignments={"m1": Assign("m1", 0, {}, {})},
+            workers=tuple(
+                Worker(
+                    ChildSpec(f"w{i + 1}", "worker", "actors", environ),
+                    WorkerPlan(f"w{i + 1}", device, 1, MemoryMode.FRACTION, 100),
+                    load,
+                )
+                for i in range(workers)
+            ),
+            labels=frozenset({"dog"}),
+            policy=Policy(start_timeout_s=DEADLINE_S, hang_s=HANG_S, stop_timeout_s=2.0),
+            start_concurrency=1,
+        )
+        started.append(Supervisor(job, (Basket(),), Silence()))
+        return started[-1]
+
+    yield start
+    for supervisor in started:
+        supervisor.stop()
+        supervisor.run()
+
+
+def turn_until(supervisor: Supervisor, condition: Callable[[], object], deadline_s: float = DEADLINE_S) -> None:
+    end = time.monotonic() + deadline_s
+    while not condition():
+        assert time.monotonic() < end, supervisor.statistics
+        supervisor.turn()
+
+
+def child(supervisor: Supervisor, name: str):
+    return next(child for child in supervisor.statistics.children if child.name == name)
+
+
+def restarts(supervisor: Supervisor, name: str) -> int:
+    return sum(child(supervisor, name).restarts.values())
+
+
+def test_a_worker_that_answered_everything_is_not_hung_when_its_cameras_go_dark(play):
+    """The answer comes before the report of its canvas, as it usually does, and then there is silence."""
+    supervisor = play(
+        capture="if os.path.exists(scene + 'answered'): channel.send(report(1))",
+        worker="if held and once('answered'): channel.send(answer(list(held)[0], 1))",
+    )
+    turn_until(supervisor, lambda: supervisor.statistics.mosaics[0].composed == 1)
+    assert supervisor.statistics.mosaics[0].answered == 1
+    quiet_s = time.monotonic() + 3 * HANG_S
+    turn_until(supervisor, lambda: time.monotonic() > quiet_s)
+    assert restarts(supervisor, "w1") == 0
+
+
+def test_a_worker_that_leaves_a_canvas_unanswered_is_hung(play):
+    supervisor = play(capture="channel.send(report(1))", worker="pass")
+    turn_until(supervisor, lambda: child(supervisor, "w1").restarts.get("hang"))
+
+
+def test_a_capture_process_whose_compositor_stands_still_is_hung(play):
+    supervisor = play(
+        capture="channel.send(CaptureReport((), (), 7, 0.0, 40.0))",
+        worker="pass",
+    )
+    turn_until(supervisor, lambda: child(supervisor, "c1").restarts.get("hang"))
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "channel.send(Ready(math.nan))",
+        "channel.send(report(1))",
+        "channel.send(answer(1, 1, inference_s=math.nan))",
+        "channel.send(answer(1, 1, inference_s=-1.0), (0, 1))",
+        "channel.send(answer(list(held)[0], 10**9)) if held else None",
+        "channel._sock.send(b'garbage')",
+    ],
+)
+def test_a_worker_that_talks_nonsense_is_replaced_and_the_daemon_goes_on(play, line):
+    supervisor = play(capture="channel.send(report(1))", worker=f"if once('said') or held: {line}")
+    before = len(os.listdir("/proc/self/fd"))
+    turn_until(supervisor, lambda: restarts(supervisor, "w1") >= 2)
+    supervisor.stop()
+    supervisor.run()
+    assert len(os.listdir("/proc/self/fd")) <= before, "a descriptor was left open"
+    assert all(math.isfinite(child.inference_s) for child in supervisor.statistics.children)
+
+
+def test_a_given_up_worker_leaves_its_mosaics_to_another(play):
+    supervisor = play(
+        capture="channel.send(report(int(time.monotonic() * 5) % 10**6))",
+        worker="if born.name == 'w1': leave(channel, ExitCode.MODEL, 'no such model')\n"
+        "for slot_id in held: channel.send(answer(slot_id, 1))",
+        workers=2,
+    )
+    turn_until(supervisor, lambda: child(supervisor, "w1").phase == "given_up")
+    turn_until(supervisor, lambda: supervisor.statistics.mosaics[0].is_answered)
+    assert supervisor.statistics.mosaics[0].worker == "w2"
+    assert child(supervisor, "w1").restarts == {"model": 1}

@@ -1,0 +1,74 @@
+"""What a child may say."""
+
+import math
+
+import msgspec
+import pytest
+
+from capture.messages import (
+    Answer,
+    CameraCounts,
+    CameraReport,
+    CameraState,
+    CaptureReport,
+    LastWords,
+    MosaicReport,
+    Ready,
+    SlotOpened,
+    WorkerReport,
+)
+from daemon.trust import UntrustworthyError, check_fits
+
+CAMERA = CameraReport("a", CameraState.STREAMING, None, CameraCounts(frames=3), {}, (8, 6), 5.0)
+CAPTURE = CaptureReport((CAMERA,), (MosaicReport("m1", 3, 1, 4),), steps=9, cpu_s=1.0, memory_mib=50.0)
+WORKER = WorkerReport(answered=3, stale=0, torn=0, cpu_s=1.0, memory_mib=700.0)
+ANSWER = Answer("m1", 1, canvas_number=3, composed_mono_s=7.0, inference_s=0.04, tiles=())
+
+
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [
+        ("capture", Ready(40.0)),
+        ("worker", Ready(700.0)),
+        ("capture", SlotOpened("m1")),
+        ("capture", CAPTURE),
+        ("worker", WORKER),
+        ("worker", ANSWER),
+        ("worker", LastWords(71, "out of memory")),
+    ],
+)
+def test_a_child_may_say_what_its_kind_says(kind, message):
+    check_fits(kind, message)
+
+
+@pytest.mark.parametrize(
+    ("kind", "message"), [("capture", ANSWER), ("capture", WORKER), ("worker", CAPTURE), ("worker", SlotOpened("m1"))]
+)
+def test_a_child_may_not_speak_for_the_other_kind(kind, message):
+    with pytest.raises(UntrustworthyError, match="process sent"):
+        check_fits(kind, message)
+
+
+@pytest.mark.parametrize("number", [math.nan, math.inf, -math.inf, -1.0])
+@pytest.mark.parametrize(
+    ("kind", "message", "name"),
+    [
+        ("worker", Ready(), "memory_mib"),
+        ("worker", WORKER, "cpu_s"),
+        ("worker", WORKER, "memory_mib"),
+        ("worker", ANSWER, "inference_s"),
+        ("worker", ANSWER, "composed_mono_s"),
+        ("capture", CAPTURE, "cpu_s"),
+        ("capture", CAPTURE, "memory_mib"),
+    ],
+)
+def test_numbers_that_cannot_be_are_refused(kind, message, name, number):
+    with pytest.raises(UntrustworthyError, match="cannot be"):
+        check_fits(kind, msgspec.structs.replace(message, **{name: number}))
+
+
+@pytest.mark.parametrize("counts", [CameraCounts(frames=-1), CameraCounts(damaged=-1)])
+def test_negative_counts_are_refused(counts):
+    camera = msgspec.structs.replace(CAMERA, counts=counts)
+    with pytest.raises(UntrustworthyError):
+        check_fits("capture", msgspec.structs.replace(CAPTURE, cameras=(camera,)))
