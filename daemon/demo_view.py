@@ -160,7 +160,8 @@ def _seen(line: str) -> Iterator[Seen]:
     try:
         record = json.loads(line)
         time = datetime.fromisoformat(record["captured_at"]).astimezone().strftime("%H:%M:%S")
-        for sighting in record["sightings"]:
+        # The best of each frame: one crowded camera would fill the list.
+        for sighting in sorted(record["sightings"], key=lambda s: float(s["score"]))[-1:]:
             yield Seen(time, str(record["camera"]), str(sighting["label"]), float(sighting["score"]))
     except (ValueError, KeyError, TypeError):
         return  # half a line, or a sink of another version: the demo only looks on
