@@ -92,14 +92,15 @@ class Channel(Generic[M]):
             break
         fds = _descriptors(ancillary)
         if not data:
+            _close(fds)  # an empty message looks like the end, but may carry descriptors
             raise ChannelClosedError
         try:
             if flags & (socket.MSG_TRUNC | socket.MSG_CTRUNC):
                 raise ProtocolError("a message was truncated")
             return Received(self._decoder.decode(data), fds)
-        except (ProtocolError, msgspec.MsgspecError) as error:
-            for fd in fds:
-                os.close(fd)
+        except (ProtocolError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+            # The last two are msgspec's for text that is no UTF-8, and for nesting of thousands of levels.
+            _close(fds)
             raise ProtocolError(str(error)) from error
 
     def close(self) -> None:
@@ -113,3 +114,8 @@ def _descriptors(ancillary: list[tuple[int, int, bytes]]) -> tuple[int, ...]:
         if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
             fds.frombytes(content[: len(content) - len(content) % fds.itemsize])
     return tuple(fds)
+
+
+def _close(fds: tuple[int, ...]) -> None:
+    for fd in fds:
+        os.close(fd)

@@ -6,6 +6,7 @@ of mosaics whole; the thread reads that tuple once a turn.
 
 import threading
 import time
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -118,7 +119,8 @@ class Compositor:
         self.mosaics: Sequence[MosaicComposer] = ()
         self.steps = 0
         """Turns of the loop: the sign of life of this thread."""
-        self._composing: frozenset[MosaicComposer] = frozenset()
+        self._closed: deque[MosaicComposer] = deque()
+        """Mosaics taken out of ``mosaics`` whose slots are still open."""
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="compositor")
 
@@ -132,12 +134,17 @@ class Compositor:
         self._thread.join(timeout_s)
         return not self._thread.is_alive()
 
+    def close(self, mosaic: MosaicComposer) -> None:
+        """Take a mosaic out; its slot is closed by the compositor's thread, which may be writing into it now."""
+        self.mosaics = tuple(each for each in self.mosaics if each is not mosaic)
+        self._closed.append(mosaic)
+
     def step(self, since_s: float, now_s: float) -> float:
         """Compose what became due in (since, now]; return the next moment at which something is due."""
-        mosaics = frozenset(self.mosaics)
-        for closed in self._composing - mosaics:
-            closed.slot.close()
-        self._composing = mosaics
+        # First those: what is among them has left ``mosaics`` before.
+        while self._closed:
+            self._closed.popleft().slot.close()
+        mosaics = self.mosaics
         due = [mosaic for mosaic in mosaics if mosaic.next_tick_s(since_s) <= now_s]
         for mosaic in due:
             mosaic.compose(time.monotonic())

@@ -45,6 +45,8 @@ class CaptureProcess:
         self._compositor = Compositor()
         self._mosaics: dict[str, MosaicComposer] = {}
         self._told: dict[CameraReader, Condition] = {}
+        self._untold: list[MosaicComposer] = []
+        """Mosaics whose slot the supervisor has not been given yet."""
         self._leaving: list[CameraReader] = []
         """Readers of removed cameras, whose threads end at their next packet or timeout."""
         self._report_due_s = 0.0
@@ -61,7 +63,7 @@ class CaptureProcess:
                 self._open(message)
             case CloseMosaic(name):
                 if mosaic := self._mosaics.pop(name, None):
-                    self._compositor.mosaics = tuple(self._mosaics.values())
+                    self._compositor.close(mosaic)
                     self._retire([reader for reader in mosaic.cameras if reader])
             case Stop():
                 return False
@@ -81,6 +83,7 @@ class CaptureProcess:
                     )
                     if self._channel.send(told):
                         self._told[reader] = condition
+        self._tell_slots()
         self._leaving = [reader for reader in self._leaving if not reader.join(0)]
         if now_s >= self._report_due_s:
             self._report_due_s = now_s + REPORT_S
@@ -115,7 +118,17 @@ class CaptureProcess:
             if reader and reader not in old:
                 reader.start()
         if is_new:
-            self._channel.send(SlotOpened(message.name), (mosaic.slot.fd, mosaic.slot.wake_fd))
+            self._untold.append(mosaic)
+            self._tell_slots()
+
+    def _tell_slots(self) -> None:
+        """Hand over new slots; those for which the socket has no room wait for the next turn."""
+        new = [mosaic for mosaic in self._untold if self._mosaics.get(mosaic.name) is mosaic]
+        self._untold = [
+            mosaic
+            for mosaic in new
+            if not self._channel.send(SlotOpened(mosaic.name), (mosaic.slot.fd, mosaic.slot.wake_fd))
+        ]
 
     def _reader(self, spec: CameraSpec, phase_s: float) -> CameraReader:
         options = SourceOptions(
@@ -155,6 +168,8 @@ def run(channel: Channel[Any]) -> ExitCode:
             if isinstance(received.message, CaptureSetup) and process is None:
                 process = CaptureProcess(channel, received.message)
                 process.start()
+            elif process is None and isinstance(received.message, Stop):
+                return ExitCode.OK
             elif process and not process.obey(received.message):
                 process.stop()
                 return ExitCode.OK

@@ -99,6 +99,7 @@ class CameraReader:
         while not self._stop.is_set():
             self._life = camerastate.connect(self._life)
             is_connected = False
+            delay_s = 0.0
             try:
                 for frame in read_frames(self._options, self._tally, self._stop):
                     if not is_connected:
@@ -109,7 +110,9 @@ class CameraReader:
                 self._failures[error.reason] = self._failures.get(error.reason, 0) + 1
                 self._life = camerastate.fail(self._life, error.reason, error.detail)
                 # Jitter only spreads reconnects: no secret depends on it.
-                self._stop.wait(camerastate.retry_delay_s(self._life, random.random()))
+                delay_s = camerastate.retry_delay_s(self._life, random.random())
+            # Not while the error lives: its traceback holds the decoder with all its pictures.
+            self._stop.wait(delay_s)
         self._life = camerastate.stop(self._life)
 
     def _take(self, frame: Frame) -> None:

@@ -13,8 +13,10 @@ import contextlib
 import fcntl
 import mmap
 import os
+import re
 import struct
 from dataclasses import dataclass
+from math import isfinite
 
 import numpy as np
 import numpy.typing as npt
@@ -33,6 +35,8 @@ SEALS = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | F_SEAL_FUTURE_WRITE | fcntl.F_
 MAX_SIDE = 16384
 """No camera's picture and no canvas is larger."""
 TORN_RETRIES = 3
+CAMERA_NAME = re.compile(rb"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
+"""What the roster allows."""
 
 TILE_DTYPE = np.dtype(
     [
@@ -174,21 +178,19 @@ class SlotReader:
         self.wake_fd = wake_fd
         self._fd = fd
         try:
-            self._memory = mmap.mmap(fd, 0, prot=mmap.PROT_READ)
+            # Before its memory is looked at: what can be shrunk meanwhile kills this process with SIGBUS.
             seals = fcntl.fcntl(fd, fcntl.F_GET_SEALS)
+            if seals & SEALS != SEALS:
+                raise ValueError(f"its seals are {seals:#x}")
+            self._memory = mmap.mmap(fd, 0, prot=mmap.PROT_READ)
             magic, w, h = HEADER.unpack_from(self._memory, 0)
             self.canvas = Canvas(w, h)
         except (OSError, ValueError, struct.error) as error:
             self.close()
             raise SlotError(f"not a slot: {error}") from error
-        if (
-            magic != MAGIC
-            or seals & SEALS != SEALS
-            or max(w, h) > MAX_SIDE
-            or len(self._memory) != slot_bytes(self.canvas)
-        ):
+        if magic != MAGIC or max(w, h) > MAX_SIDE or len(self._memory) != slot_bytes(self.canvas):
             self.close()
-            raise SlotError(f"not a slot: magic {magic!r}, {w}x{h}, {len(self._memory)} bytes, seals {seals:#x}")
+            raise SlotError(f"not a slot: magic {magic!r}, {w}x{h}, {len(self._memory)} bytes")
         self._newest = memoryview(self._memory)[NEWEST : NEWEST + 8].cast("Q")
         self._buffers = tuple(_Buffer(self._memory, self.canvas, i) for i in range(BUFFERS))
         self._read = 0
@@ -211,6 +213,7 @@ class SlotReader:
                 np.copyto(into, buffer.pixels)
                 rows = buffer.tiles.copy()
                 composed = buffer.composed[0]
+                composed = composed if isfinite(composed) else 0.0  # NaN would pass for fresh
                 if buffer.sequence[0] == 2 * number:
                     self._read = number
                     return CanvasHeader(number, composed, tuple(self._tile(i, row) for i, row in enumerate(rows)))
@@ -233,5 +236,9 @@ class SlotReader:
         inside = cell.x <= x and cell.y <= y and x + w <= cell.x + cell.w and y + h <= cell.y + cell.h
         if not (inside and w and h and 0 < sw <= MAX_SIDE and 0 < sh <= MAX_SIDE and np.isfinite(times).all()):
             return None
-        camera = bytes(row["camera"]).decode("ascii", "replace")
-        return TileHeader(camera, int(row["epoch"]), int(row["composed_number"]), *times, (sw, sh), Rect(x, y, w, h))
+        camera = bytes(row["camera"])
+        if not CAMERA_NAME.fullmatch(camera):
+            return None
+        return TileHeader(
+            camera.decode("ascii"), int(row["epoch"]), int(row["composed_number"]), *times, (sw, sh), Rect(x, y, w, h)
+        )

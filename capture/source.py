@@ -2,7 +2,8 @@
 
 Owned by the thread that reads it: only that thread opens, reads and closes (closing from another leaves the reader
 blocked). Ends with a :class:`SourceError`, whose text never holds the URL: FFmpeg's own errors carry it, password and
-all, in ``str(e)``, ``e.args`` and ``e.filename``, so they are neither shown nor chained.
+all, in ``str(e)``, ``e.args`` and ``e.filename``, so they are neither shown nor chained: what is raised here is raised
+outside of ``except``, or it would keep them as its ``__context__``.
 """
 
 import errno
@@ -20,6 +21,12 @@ from capture.messages import Reason
 
 PROTOCOLS = {"rtsp": "rtsp,rtp,tcp", "file": "file"}
 """What FFmpeg may open for a source, and nothing else: a stream must not lead it to other files or hosts."""
+
+FILE_FORMATS = "mov,matroska,webm,avi,mpegts,mpeg,flv,asf,ogg,h264,hevc,m4v"
+"""Containers that hold their own video: a playlist (HLS, ffconcat), under whatever name, would open other files."""
+
+MAX_USERINFO = 127
+"""FFmpeg (rtsp.c, ``auth[128]``) cuts a longer one off, and each try with half a password counts towards a lockout."""
 
 _PROBE = {"analyzeduration": "500000", "probesize": "32768"}
 """Microseconds and bytes: a camera is up in one second instead of four."""
@@ -91,65 +98,86 @@ def read_frames(options: SourceOptions, tally: Tally, stop: threading.Event) -> 
 
 
 def _read_rtsp(options: SourceOptions, tally: Tally, stop: threading.Event) -> Iterator[Frame]:
-    timeout_s = options.open_timeout_s
     settings = {
         "rtsp_transport": "tcp",
-        "timeout": str(int(timeout_s * 1e6)),
+        "timeout": str(int(options.read_timeout_s * 1e6)),
         "protocol_whitelist": PROTOCOLS["rtsp"],
         # Video only: an audio track costs a SETUP, its packets, and RTCP clocks that move pts.
         "allowed_media_types": "video",
         **_PROBE,
     }
-    began = time.monotonic()
-    try:
-        container = av.open(_with_credentials(options), format="rtsp", options=settings)
-    except (av.error.FFmpegError, OSError) as error:
-        raise _opening(error, time.monotonic() - began, timeout_s) from None
-    with container:
+    with _opened(_with_credentials(options), "rtsp", settings, options) as container:
         stream = _video(container)
+        failure = _because(Reason.ENDED)
         try:
+            asked_s = time.monotonic()
             for packet in container.demux(stream):
+                arrived_s = time.monotonic()
                 if stop.is_set():
                     return
                 yield from _decode(packet, tally)
+                # After a timeout FFmpeg hands out the packet that its parser held back, and would wait once more.
+                if arrived_s - asked_s >= options.read_timeout_s:
+                    failure = _because(Reason.HANG, options.read_timeout_s)
+                    break
+                asked_s = time.monotonic()
         except (av.error.FFmpegError, OSError) as error:
-            if isinstance(error, TimeoutError | av.error.ExitError):
-                raise _because(Reason.HANG, timeout_s) from None
-            raise _because(Reason.BROKEN) from None
-    raise _because(Reason.ENDED)
+            # A read that PyAV's limit ended comes as an I/O error; only the time it took tells.
+            is_late = time.monotonic() - asked_s >= 0.9 * options.read_timeout_s
+            is_silence = is_late or isinstance(error, TimeoutError | av.error.ExitError)
+            failure = _because(Reason.HANG if is_silence else Reason.BROKEN, options.read_timeout_s)
+    raise failure
 
 
 def _read_file(options: SourceOptions, tally: Tally, stop: threading.Event) -> Iterator[Frame]:
-    """Read a file at its own pace; with ``?loop=1`` over and over, its pts counting on."""
+    """Read a file at its own pace, its pts from 0; with ``?loop=1`` over and over, its pts counting on."""
     parts = urlsplit(options.url)
     loops = parse_qs(parts.query).get("loop", ["0"])[0] not in ("0", "false", "no")
-    path = unquote(parts.path)
+    settings = {"protocol_whitelist": PROTOCOLS["file"], "format_whitelist": FILE_FORMATS}
     offset_s = 0.0
     began = time.monotonic()
     while True:
-        try:
-            container = av.open(path, options={"protocol_whitelist": PROTOCOLS["file"]})
-        except (av.error.FFmpegError, OSError) as error:
-            raise _opening(error, 0.0, options.open_timeout_s) from None
         end_s = offset_s
-        with container:
+        failure: SourceError | None = None
+        with _opened(unquote(parts.path), None, settings, options) as container:
             stream = _video(container)
             interval_s = float(1 / stream.average_rate) if stream.average_rate else 0.04
+            first_s: float | None = None  # a recording may begin hours after its clock did
             try:
                 for packet in container.demux(stream):
                     for frame in _decode(packet, tally):
-                        pts_s = frame.pts_s + offset_s
+                        first_s = frame.pts_s if first_s is None else first_s
+                        pts_s = frame.pts_s - first_s + offset_s
                         if stop.wait(max(0.0, began + pts_s - time.monotonic())):
                             return
                         end_s = max(end_s, pts_s + interval_s)
                         yield Frame(frame.picture, pts_s, time.time(), time.monotonic())
             except (av.error.FFmpegError, OSError):
-                raise _because(Reason.BROKEN) from None
-        if not loops:
-            raise _because(Reason.ENDED)
+                failure = _because(Reason.BROKEN)
+        if failure or not loops:
+            raise failure or _because(Reason.ENDED)
         if end_s <= offset_s:
             raise _because(Reason.NOT_VIDEO)
         offset_s = end_s
+
+
+def _opened(
+    url: str, format_name: str | None, settings: dict[str, str], options: SourceOptions
+) -> av.container.InputContainer:
+    """Open a stream or file.
+
+    FFmpeg's own ``timeout`` ends silence, but a peer that drips a byte now and then, or sends RTCP without video, holds
+    it for ever. PyAV's limits are for a whole opening and for a whole packet. Their callback takes the GIL at each
+    poll: measured with 8 streams of 24 Mbit/s, 3 % of a core.
+    """
+    began = time.monotonic()
+    limits_s = (options.open_timeout_s, options.read_timeout_s)
+    try:
+        # "replace": a camera's title in another encoding than UTF-8 is no reason to fail.
+        return av.open(url, format=format_name, options=settings, timeout=limits_s, metadata_errors="replace")
+    except (av.error.FFmpegError, OSError) as error:
+        failure = _opening(error, time.monotonic() - began, min(limits_s))
+    raise failure
 
 
 def _video(container: av.container.InputContainer) -> av.VideoStream:
@@ -190,7 +218,12 @@ def _with_credentials(options: SourceOptions) -> str:
     if not options.username:
         return options.url
     parts = urlsplit(options.url)
-    user = f"{quote(options.username, safe='')}:{quote(options.password, safe='')}"
+    # What RFC 3986 (3.2.1) lets stand in a userinfo stays as it is, for room is short.
+    user = ":".join(quote(text, safe="!$&'()*+,;=") for text in (options.username, options.password))
+    if len(user) > MAX_USERINFO:
+        raise SourceError(
+            Reason.UNAUTHORIZED, f"user name and password take {len(user)} characters in a URL, over {MAX_USERINFO}"
+        )
     return urlunsplit(parts._replace(netloc=f"{user}@{parts.netloc}"))
 
 
