@@ -40,7 +40,8 @@ class MosaicComposer:
         """Replaced whole, by the thread that opens and closes mosaics."""
         self._canvas = canvas
         self._period_s = period_s
-        self._phase_s = phase_s
+        self.phase_s = phase_s
+        """Where its ticks lie; its readers sample by it, so it stays as long as the mosaic."""
         self._stale_s = stale_s
         self._drawn: list[list[Rect | None]] = [[None] * TILES for _ in range(BUFFERS)]
         """For each buffer and tile the content that it holds; None is a blank cell."""
@@ -52,8 +53,8 @@ class MosaicComposer:
 
     def next_tick_s(self, now_s: float) -> float:
         """Return the first moment after ``now_s`` at which this mosaic is due (monotonic)."""
-        ticks = (now_s - self._phase_s) // self._period_s + 1
-        return self._phase_s + float(ticks) * self._period_s
+        ticks = (now_s - self.phase_s) // self._period_s + 1
+        return self.phase_s + float(ticks) * self._period_s
 
     def superseded_of(self, reader: CameraReader) -> int:
         """Return how many tiles of this reader were replaced before they were put on a canvas."""

@@ -86,7 +86,7 @@ class OpenMosaic(Message, frozen=True):
     cameras: tuple[CameraSpec | None, ...]
     """One for each tile."""
     phase_ratio: float = 0.0
-    """Where in its period the mosaic is composed, 0 to 1, so that many mosaics do not fall on one moment."""
+    """Where in its period a new mosaic is composed, 0 to 1, so that many mosaics do not fall on one moment."""
 
 
 class CloseMosaic(Message, frozen=True):

@@ -7,10 +7,12 @@ was fed something hostile, costs only the cameras of this process.
 import os
 import threading
 import time
+import traceback
+from pathlib import Path
 from typing import Any
 
 from capture.camerastate import Condition
-from capture.channel import Channel, ChannelError
+from capture.channel import Channel, ChannelClosedError
 from capture.child import adopt, leave, memory_mib, wait_readable
 from capture.compositor import Compositor, MosaicComposer
 from capture.exits import ExitCode
@@ -99,27 +101,27 @@ class CaptureProcess:
             reader.join(max(0.0, deadline - time.monotonic()))
 
     def _open(self, message: OpenMosaic) -> None:
-        period_s = 1.0 / self._setup.fps
-        phase_s = message.phase_ratio * period_s
-        mosaic = self._mosaics.get(message.name)
-        old = [reader for reader in mosaic.cameras if reader] if mosaic else []
+        mosaic = self._mosaics.get(message.name) or self._add(message)
+        old = [reader for reader in mosaic.cameras if reader]
         kept = {reader.spec: reader for reader in old}
         readers = tuple(
-            kept.pop(spec, None) or self._reader(spec, phase_s) if spec else None for spec in message.cameras
+            kept.pop(spec, None) or self._reader(spec, mosaic.phase_s) if spec else None for spec in message.cameras
         )
         self._retire(list(kept.values()))
-        is_new = mosaic is None
-        if mosaic is None:
-            mosaic = MosaicComposer(message.name, self._canvas, period_s, phase_s, self._setup.stale_s)
-            self._mosaics[message.name] = mosaic
         mosaic.cameras = readers
         self._compositor.mosaics = tuple(self._mosaics.values())
         for reader in readers:
             if reader and reader not in old:
                 reader.start()
-        if is_new:
-            self._untold.append(mosaic)
-            self._tell_slots()
+
+    def _add(self, message: OpenMosaic) -> MosaicComposer:
+        period_s = 1.0 / self._setup.fps
+        phase_s = message.phase_ratio * period_s
+        mosaic = MosaicComposer(message.name, self._canvas, period_s, phase_s, self._setup.stale_s)
+        self._mosaics[message.name] = mosaic
+        self._untold.append(mosaic)
+        self._tell_slots()
+        return mosaic
 
     def _tell_slots(self) -> None:
         """Hand over new slots; those for which the socket has no room wait for the next turn."""
@@ -177,16 +179,22 @@ def run(channel: Channel[Any]) -> ExitCode:
             process.step(time.monotonic())
 
 
+def _obituary(death: threading.ExceptHookArgs) -> str:
+    """Say where a thread died of what. Not the exception's own words: FFmpeg's hold URLs with passwords."""
+    thread = death.thread.name if death.thread else "a thread"
+    last = traceback.extract_tb(death.exc_traceback)[-1:]
+    where = "".join(f" at {Path(frame.filename).name}:{frame.lineno}" for frame in last)
+    return f"{thread}: {death.exc_type.__name__}{where}"
+
+
 def main() -> None:
     """Entry point of ``python -m capture.process``."""
     born = adopt("A capture process of mosaicd; started by its supervisor.")
     # A thread that died of a bug must not be missed: the process ends, and its successor has all its threads.
-    threading.excepthook = lambda death: leave(
-        born.channel, ExitCode.BROKEN, f"{death.thread.name if death.thread else '?'}: {death.exc_value!r}"
-    )
+    threading.excepthook = lambda death: leave(born.channel, ExitCode.BROKEN, _obituary(death))
     try:
         code = run(born.channel)
-    except ChannelError:
+    except ChannelClosedError:
         code = ExitCode.ORPHANED
     except Exception as error:  # noqa: BLE001 - the top of the process: report and end
         leave(born.channel, ExitCode.BROKEN, f"{type(error).__name__}: {error}")

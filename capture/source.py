@@ -7,6 +7,7 @@ outside of ``except``, or it would keep them as its ``__context__``.
 """
 
 import errno
+import math
 import os
 import threading
 import time
@@ -130,24 +131,27 @@ def _read_rtsp(options: SourceOptions, tally: Tally, stop: threading.Event) -> I
 
 
 def _read_file(options: SourceOptions, tally: Tally, stop: threading.Event) -> Iterator[Frame]:
-    """Read a file at its own pace, its pts from 0; with ``?loop=1`` over and over, its pts counting on."""
+    """Read a file at its own pace; with ``?loop=1`` over and over, its pts counting on."""
     parts = urlsplit(options.url)
     loops = parse_qs(parts.query).get("loop", ["0"])[0] not in ("0", "false", "no")
     settings = {"protocol_whitelist": PROTOCOLS["file"], "format_whitelist": FILE_FORMATS}
-    offset_s = 0.0
-    began = time.monotonic()
+    began: float | None = None
+    end_s = -math.inf
     while True:
-        end_s = offset_s
         failure: SourceError | None = None
+        shift_s: float | None = None
         with _opened(unquote(parts.path), None, settings, options) as container:
             stream = _video(container)
             interval_s = float(1 / stream.average_rate) if stream.average_rate else 0.04
-            first_s: float | None = None  # a recording may begin hours after its clock did
             try:
                 for packet in container.demux(stream):
                     for frame in _decode(packet, tally):
-                        first_s = frame.pts_s if first_s is None else first_s
-                        pts_s = frame.pts_s - first_s + offset_s
+                        if began is None:
+                            began = time.monotonic() - frame.pts_s  # a recording may begin hours after its clock did
+                            shift_s = 0.0
+                        elif shift_s is None:
+                            shift_s = end_s - frame.pts_s  # each pass goes on where the last one ended
+                        pts_s = frame.pts_s + (shift_s or 0.0)
                         if stop.wait(max(0.0, began + pts_s - time.monotonic())):
                             return
                         end_s = max(end_s, pts_s + interval_s)
@@ -156,9 +160,8 @@ def _read_file(options: SourceOptions, tally: Tally, stop: threading.Event) -> I
                 failure = _because(Reason.BROKEN)
         if failure or not loops:
             raise failure or _because(Reason.ENDED)
-        if end_s <= offset_s:
-            raise _because(Reason.NOT_VIDEO)
-        offset_s = end_s
+        if shift_s is None:
+            raise _because(Reason.NOT_VIDEO)  # a pass without a frame would be followed by many
 
 
 def _opened(

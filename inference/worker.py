@@ -6,6 +6,7 @@ killed, nothing queues, and what it holds goes with it.
 
 import os
 import resource
+import sys
 import time
 from contextlib import suppress
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from capture.channel import Channel, ChannelError
+from capture.channel import Channel, ChannelClosedError
 from capture.child import adopt, leave, memory_mib, wait_readable
 from capture.exits import ExitCode
 from capture.messages import Answer, Assign, Load, Ready, Stop, Unassign, WorkerReport
@@ -53,7 +54,7 @@ class Assignment:
     reader: SlotReader
     wishes: Wishes
     served: int = 0
-    """When this worker last took a canvas from here, in canvases taken: the lowest is served next."""
+    """When it was last this mosaic's turn, in turns of this worker: the lowest is served next."""
 
 
 class Worker:
@@ -66,7 +67,7 @@ class Worker:
         self._assignments: dict[int, Assignment] = {}
         w, h = load.canvas_wh
         self._pixels = np.zeros((1, h, w, 3), np.uint8)
-        self._taken = 0
+        self._turns = 0
         self._answered = 0
         self._stale = 0
         self._torn = 0
@@ -76,7 +77,7 @@ class Worker:
         """Carry out one message, taking ownership of its descriptors; return False for Stop."""
         match message:
             case Assign(slot_id=slot_id) if len(fds) == 2 and slot_id not in self._assignments:
-                self._assign(message, SlotReader(*fds))
+                self._assign(message, fds)
                 return True
             case Unassign(slot_id):
                 if left := self._assignments.pop(slot_id, None):
@@ -106,17 +107,26 @@ class Worker:
             return
         self._answer(*min(unread, key=lambda item: item[1].served))
 
-    def _assign(self, message: Assign, reader: SlotReader) -> None:
+    def _assign(self, message: Assign, fds: tuple[int, ...]) -> None:
+        """Take up a slot. One that is none is left alone: whoever made it is not to bring this worker down."""
+        try:
+            reader = SlotReader(*fds)
+        except SlotError as error:
+            print(f"mosaic {message.mosaic}: {error}", file=sys.stderr)
+            return
         if (reader.canvas.w, reader.canvas.h) != self._load.canvas_wh:
-            raise SlotError(f"mosaic {message.mosaic} has a canvas of another size than the engine")
+            print(f"mosaic {message.mosaic}: a canvas of another size than the engine's", file=sys.stderr)
+            reader.close()
+            return
         wishes = Wishes({camera: frozenset(labels) for camera, labels in message.labels.items()}, message.min_score)
-        self._assignments[message.slot_id] = Assignment(message.mosaic, reader, wishes, self._taken)
+        self._assignments[message.slot_id] = Assignment(message.mosaic, reader, wishes, self._turns)
 
     def _answer(self, slot_id: int, assignment: Assignment) -> None:
+        # Before it is read: a slot that cannot be read must not be tried again before all others.
+        assignment.served = self._turns = self._turns + 1
         header = assignment.reader.read(self._pixels[0])
         if header is None:
             return
-        assignment.served = self._taken = self._taken + 1
         if time.monotonic() - header.composed_mono_s > self._load.stale_s:
             self._stale += 1
             return
@@ -158,7 +168,7 @@ def load(message: Load) -> Engine:
 
 
 def run(channel: Channel[Any]) -> ExitCode:
-    """Serve one supervisor until it says Stop. Raises ChannelError when it is gone, EngineError of its engine."""
+    """Serve one supervisor until it says Stop. Raises ChannelClosedError when it is gone, EngineError of its engine."""
     worker: Worker | None = None
     while True:
         if worker is None:
@@ -167,7 +177,12 @@ def run(channel: Channel[Any]) -> ExitCode:
             if isinstance(received.message, Load) and worker is None:
                 worker = Worker(channel, received.message, load(received.message))
                 channel.send(Ready(memory_mib(), received.message.engine))
-            elif isinstance(received.message, Stop) or (worker and not worker.obey(received.message, received.fds)):
+            elif worker is None:
+                for fd in received.fds:
+                    os.close(fd)
+                if isinstance(received.message, Stop):
+                    return ExitCode.OK
+            elif not worker.obey(received.message, received.fds):
                 return ExitCode.OK
         if worker:
             worker.step(time.monotonic())
@@ -178,7 +193,7 @@ def main() -> None:
     born = adopt("An inference worker of mosaicd; started by its supervisor.")
     try:
         code, words = run(born.channel), ""
-    except ChannelError:
+    except ChannelClosedError:
         code, words = ExitCode.ORPHANED, "the supervisor is gone"
     except (EngineError, MemoryError) as error:
         code, words = _EXIT_CODES.get(type(error), ExitCode.BROKEN), str(error)
