@@ -22,6 +22,8 @@ COLOURS = {
     "cyan": (0, 255, 255),
 }
 LABELS = tuple(COLOURS)
+GROUND = 120
+"""Grey behind a square. Not dark: the network needs two channels at about a half beside a saturated one."""
 FPS = 10
 
 CFG = f"""[net]
@@ -81,9 +83,9 @@ def write_model(folder: Path) -> Model:
 
 
 def write_clip(path: Path, colour: str, box: tuple[int, int, int, int], wh: tuple[int, int] = (640, 384)) -> Path:
-    """Write ten seconds of a square of one colour on dark ground; ``box`` is x1, y1, x2, y2 in pixels."""
+    """Write ten seconds of a square of one colour on grey ground; ``box`` is x1, y1, x2, y2 in pixels."""
     x1, y1, x2, y2 = box
-    image = np.full((wh[1], wh[0], 3), 40, np.uint8)
+    image = np.full((wh[1], wh[0], 3), GROUND, np.uint8)
     image[y1:y2, x1:x2] = COLOURS[colour]
     with av.open(path, "w") as container:
         stream = container.add_stream("libx264", rate=FPS, options={"preset": "ultrafast", "g": str(FPS), "bf": "0"})

@@ -24,7 +24,7 @@ def test_every_sighting_has_its_own_cameras_colour_and_place(tmp_path, colour_mo
             assert daemon.stop() == 0
     assert {line["camera"] for line in lines} == set(names)
     seen = [(line["camera"], s) for line in lines for s in line["sightings"]]
-    assert len(seen) > 1000
+    assert {camera for camera, _ in seen} == set(names), "every camera's square is seen"
     for camera, sighting in seen:
         assert sighting["label"] == names[camera]
         x1, y1, x2, y2 = BOXES[names[camera]]

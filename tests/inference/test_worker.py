@@ -1,0 +1,215 @@
+"""The worker as its supervisor sees it: a real child with real TensorFlow, fed through real slots."""
+
+import os
+import resource
+import signal
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from capture.exits import ExitCode
+from capture.layout import Canvas, to_canvas
+from capture.messages import Answer, Assign, Load, Ready, Stop, Unassign, WorkerReport
+from capture.slot import SlotWriter, TileHeader
+from daemon.child import Child, ChildSpec, Death
+from tests.system.colours import COLOURS, GROUND, LABELS, Model, write_model
+
+pytestmark = pytest.mark.slow
+
+CANVAS = Canvas(832, 512)
+SOURCE_WH = (640, 384)
+STALE_S = 2.0
+DEADLINE_S = 60.0
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Model:
+    return write_model(tmp_path_factory.mktemp("colours"))
+
+
+class Worker:
+    """A worker, driven as the supervisor drives it."""
+
+    def __init__(self, model: Model, **changes) -> None:
+        environ = {**os.environ, "CUDA_VISIBLE_DEVICES": "-1", "TF_CPP_MIN_LOG_LEVEL": "1"}
+        self.child = Child(ChildSpec("w1", "worker", "inference.worker", environ))
+        self.child.spawn()
+        self.said: list[object] = []
+        fields = {
+            "engine": "tensorflow",
+            "cfg": str(model.cfg),
+            "weights": str(model.weights),
+            "names": str(model.names),
+            "canvas_wh": (CANVAS.w, CANVAS.h),
+            "threads": 1,
+            "on_gpu": False,
+            "memory_mode": "fraction",
+            "memory_limit_mib": 4000,
+            "score": 0.25,
+            "iou": 0.45,
+            "stale_s": STALE_S,
+        }
+        assert self.child.send(Load(**(fields | changes)))
+
+    def answers(self) -> list[Answer]:
+        return [message for message in self.said if isinstance(message, Answer)]
+
+    def hear(self) -> None:
+        self.child.read_stderr()
+        self.said += [received.message for received in self.child.receive()]
+
+    def wait_until(self, holds) -> None:
+        end = time.monotonic() + DEADLINE_S
+        while not holds():
+            assert time.monotonic() < end, (self.said[-3:], self.child.read_stderr())
+            self.hear()
+            time.sleep(0.01)
+
+    def wait_for(self, kind: type) -> None:
+        self.wait_until(lambda: any(isinstance(message, kind) for message in self.said))
+
+    def death(self) -> Death:
+        """Wait for its end and bury it."""
+        self.wait_until(lambda: os.waitid(os.P_PID, self.child.pid, os.WEXITED | os.WNOWAIT | os.WNOHANG))
+        return self.child.bury()
+
+
+@pytest.fixture
+def worker(model: Model) -> Iterator[Worker]:
+    worker = Worker(model)
+    worker.wait_for(Ready)
+    yield worker
+    if worker.child.pid is not None:
+        os.kill(worker.child.pid, signal.SIGKILL)
+        worker.death()
+
+
+def header(tile: int, camera: str, number: int, at_s: float) -> TileHeader:
+    return TileHeader(camera, 0, number, 0.1 * number, time.time(), at_s, SOURCE_WH, CANVAS.content(tile, SOURCE_WH))
+
+
+def publish(slot: SlotWriter, number: int, colours: tuple[str, ...], age_s: float = 0.0) -> None:
+    """Publish a canvas whose tiles each show a square of one colour."""
+    _, pixels = slot.begin()
+    pixels[:] = GROUND
+    now_s = time.monotonic() - age_s
+    for tile, colour in enumerate(colours):
+        square = np.array([[256, 128, 384, 224]], np.float32)
+        x1, y1, x2, y2 = to_canvas(square, CANVAS.content(tile, SOURCE_WH), SOURCE_WH)[0].astype(int)
+        pixels[y1:y2, x1:x2] = COLOURS[colour]
+    slot.publish(tuple(header(i, colour, number, now_s) for i, colour in enumerate(colours)), now_s)
+
+
+def assign(worker: Worker, slot: SlotWriter, slot_id: int, mosaic: str = "m1", **wishes) -> None:
+    message = Assign(mosaic, slot_id, wishes.get("labels", {}), wishes.get("min_score", {}))
+    assert worker.child.send(message, (slot.fd, slot.wake_fd))
+
+
+def test_each_tiles_colour_is_seen_in_its_own_camera(worker):
+    slot = SlotWriter("m1", CANVAS)
+    publish(slot, 1, LABELS[:4])
+    assign(worker, slot, 1)
+    worker.wait_until(worker.answers)
+    [answer] = worker.answers()
+    assert (answer.mosaic, answer.slot_id, answer.canvas_number) == ("m1", 1, 1)
+    assert [tile.camera for tile in answer.tiles] == list(LABELS[:4])
+    for tile in answer.tiles:
+        assert {sighting.label for sighting in tile.sightings} == {tile.camera}
+        assert tile.source_wh == SOURCE_WH
+    slot.close()
+
+
+def test_wishes_are_kept(worker):
+    slot = SlotWriter("m1", CANVAS)
+    publish(slot, 1, LABELS[:4])
+    first, second, third, fourth = LABELS[:4]
+    assign(worker, slot, 1, labels={first: (second,), second: (second,)}, min_score={third: 0.9999})
+    worker.wait_until(worker.answers)
+    seen = {tile.camera: {sighting.label for sighting in tile.sightings} for tile in worker.answers()[0].tiles}
+    assert seen == {first: set(), second: {second}, third: set(), fourth: {fourth}}
+    slot.close()
+
+
+def test_an_old_canvas_is_dropped_and_counted(worker):
+    slot = SlotWriter("m1", CANVAS)
+    publish(slot, 1, LABELS[:4], age_s=STALE_S + 1)
+    assign(worker, slot, 1)
+    worker.wait_until(lambda: any(isinstance(m, WorkerReport) and m.stale == 1 for m in worker.said))
+    assert not worker.answers()
+    slot.close()
+
+
+def test_two_mosaics_are_served_in_turn_and_an_unassigned_one_not_at_all(worker):
+    slots = {"m1": SlotWriter("m1", CANVAS), "m2": SlotWriter("m2", CANVAS)}
+    for slot_id, (mosaic, slot) in enumerate(slots.items()):
+        assign(worker, slot, slot_id, mosaic)
+    for number in range(1, 6):
+        for slot in slots.values():
+            publish(slot, number, LABELS[:4])
+        worker.wait_until(lambda number=number: len(worker.answers()) == 2 * number)
+    assert [a.mosaic for a in worker.answers()].count("m1") == 5
+    assert worker.child.send(Unassign(0))
+    before = len(worker.answers())
+    for number in range(6, 9):
+        publish(slots["m1"], number, LABELS[:4])
+        publish(slots["m2"], number, LABELS[:4])
+        worker.wait_until(lambda number=number: len(worker.answers()) >= before + number - 5)
+    assert {a.mosaic for a in worker.answers()[before:]} == {"m2"}
+    for slot in slots.values():
+        slot.close()
+
+
+def test_what_is_no_slot_is_left_alone_and_others_are_answered(worker):
+    """A hostile slot, one of another size, and one whose canvases never become whole."""
+    with tempfile.TemporaryFile() as file, tempfile.TemporaryFile() as other:
+        file.write(bytes(4096))
+        file.flush()
+        assert worker.child.send(Assign("m7", 7, {}, {}), (file.fileno(), other.fileno()))
+    small = SlotWriter("m8", Canvas(64, 64))
+    assign(worker, small, 8, "m8")
+    torn = SlotWriter("m9", CANVAS)
+    publish(torn, 1, LABELS[:4])
+    torn._buffers[1].sequence[0] = 1
+    assign(worker, torn, 9, "m9")
+    good = SlotWriter("m1", CANVAS)
+    assign(worker, good, 1)
+    for number in range(1, 4):
+        publish(good, number, LABELS[:4])
+        worker.wait_until(lambda number=number: len(worker.answers()) == number)
+    assert {a.mosaic for a in worker.answers()} == {"m1"}
+    for slot in (small, torn, good):
+        slot.close()
+
+
+def test_stop_ends_it_well(worker):
+    assert worker.child.send(Stop())
+    assert worker.death().returncode == ExitCode.OK
+
+
+@pytest.mark.parametrize(("field", "words"), [("cfg", "no such"), ("weights", "bytes")])
+def test_a_model_that_can_never_work_is_its_own_exit_code(model, tmp_path: Path, field, words):
+    wrong = tmp_path / f"wrong.{field}"
+    if field == "weights":
+        wrong.write_bytes(model.weights.read_bytes() + b"more")
+    death = Worker(model, **{field: str(wrong)}).death()
+    assert death.returncode == ExitCode.MODEL
+    assert death.last_words is not None
+    assert words in death.last_words.message.lower()
+    assert str(wrong) in death.last_words.message
+
+
+def test_a_quota_too_small_to_load_is_the_kernels_wall(model):
+    """300 MiB of data do not hold TensorFlow: however it dies, it does not become ready."""
+    worker = Worker(model, memory_limit_mib=300)
+    death = worker.death()
+    assert death.returncode not in (ExitCode.OK, ExitCode.MODEL)
+    assert not any(isinstance(message, Ready) for message in worker.said)
+
+
+def test_the_quota_is_the_processs_rlimit(worker):
+    soft, hard = resource.prlimit(worker.child.pid, resource.RLIMIT_DATA)
+    assert soft == hard == 4000 * 2**20
