@@ -71,6 +71,10 @@ while True:
 """
 
 
+COMPOSING = "channel.send(report(int(time.monotonic() * 5) % 10**6))"
+"""Lines of a capture process that composes five canvases a second."""
+
+
 class Basket:
     """A sink that keeps what it is offered."""
 
@@ -156,7 +160,7 @@ def test_a_worker_that_answered_everything_is_not_hung_when_its_cameras_go_dark(
 
 
 def test_a_worker_that_leaves_a_canvas_unanswered_is_hung(play):
-    supervisor = play(capture="channel.send(report(1))", worker="pass")
+    supervisor = play(capture=COMPOSING, worker="pass")
     turn_until(supervisor, lambda: child(supervisor, "w1").restarts.get("hang"))
 
 
@@ -191,7 +195,7 @@ def test_a_worker_that_talks_nonsense_is_replaced_and_the_daemon_goes_on(play, l
 
 def test_a_given_up_worker_leaves_its_mosaics_to_another(play):
     supervisor = play(
-        capture="channel.send(report(int(time.monotonic() * 5) % 10**6))",
+        capture=COMPOSING,
         worker="if born.name == 'w1': leave(channel, ExitCode.MODEL, 'no such model')\n"
         "for slot_id in held: channel.send(answer(slot_id, 1))",
         workers=2,
