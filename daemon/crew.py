@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from itertools import islice
 
 from capture.channel import ProtocolError
+from capture.child import wait_readable
 from capture.messages import FromChild, Ready, Stop
 from daemon import lifecycle
 from daemon.child import Child, Death
@@ -22,6 +23,9 @@ from daemon.verdict import Cause, Evidence, is_permanent, judge
 from daemon.verdict import Phase as Doing
 
 log = logging.getLogger(__name__)
+
+KILL_S = 2.0
+"""A killed process that is there after so long hangs in a driver."""
 
 HEARD_A_TURN = 64
 """Messages of one child in one turn: who talks without a pause must not keep the loop from all others."""
@@ -130,15 +134,18 @@ class Crew:
             self._disregard(child.descriptors[0])
 
     def close(self) -> None:
-        """Kill and reap whatever still lives."""
-        for child in self.children:
-            if child.pid is not None:
-                child.obey(Command.KILL)
-                for fd in child.descriptors:
-                    self._disregard(fd)
-                for received in child.bury().received:
-                    for fd in received.fds:
-                        os.close(fd)
+        """Kill and reap whatever still lives; what the kernel does not let die is left to it."""
+        living = [child for child in self.children if child.pid is not None]
+        for child in living:
+            child.obey(Command.KILL)
+        for child in living:
+            *_, pidfd = child.descriptors
+            if not wait_readable([pidfd], KILL_S):
+                log.error("child does not die", extra=fields(child=child.spec.name, pid=child.pid))
+                continue
+            for received in child.bury().received:
+                for fd in received.fds:
+                    os.close(fd)
         self._selector.close()
 
     def _tick(self, child: Child) -> Iterator[Event]:
