@@ -1,6 +1,6 @@
 """The supervisor: keeps capture processes and workers running, and brings mosaics, workers and sinks together.
 
-Owns the crew, the slots' descriptors and the ledger. One thread, whose loop nothing may block: sinks and HTTP have
+Owns the crew, the seating and the ledger. One thread, whose loop nothing may block: sinks and HTTP have
 threads of their own and are given frozen values. Decisions are made by pure parts (lifecycle, placement, verdict).
 """
 
@@ -16,11 +16,11 @@ import msgspec
 
 from capture.messages import (
     Answer,
+    Assign,
     CameraState,
     CameraTransition,
     CaptureReport,
     FromChild,
-    MosaicReport,
     Ready,
     SlotOpened,
     Unassign,
@@ -34,7 +34,7 @@ from daemon.ledger import Ledger
 from daemon.lifecycle import Phase
 from daemon.logs import fields
 from daemon.notify import Notifier
-from daemon.placement import find_homes, find_seats
+from daemon.seating import Seating
 from daemon.sinks.jsonl import SightedTile
 from daemon.statistics import ChildStatistics, SinkStatistics, Statistics
 from daemon.trust import UntrustworthyError, check_fits
@@ -54,17 +54,6 @@ class Sink(Protocol):
 
     def statistics(self) -> SinkStatistics:
         """Return its counters."""
-
-
-@dataclass(frozen=True, slots=True)
-class Slot:
-    """A mosaic's slot as the supervisor holds it; it keeps the memory alive while workers come and go."""
-
-    slot_id: int
-    owner: str
-    """The capture process that writes it."""
-    fd: int
-    wake_fd: int
 
 
 @dataclass(slots=True)
@@ -119,14 +108,7 @@ class Supervisor:
         for name, worker in self._workers.items():
             self._crew.quotas[name] = Quota(worker.plan.limit_mib, None, worker.load.on_gpu)
         self._ledger = Ledger(job.plans, job.labels, clock())
-        self._slots: dict[str, Slot] = {}
-        self._next_slot_id = 1
-        self._homes: dict[str, str] = {}
-        self._seats: dict[str, str] = {}
-        self._told: dict[int, str] = {}
-        """By slot, the worker that was told to answer it."""
-        self._answered: dict[int, int] = {}
-        """By slot, the number of the canvas that was answered last."""
+        self._seating = Seating(job.assignments, self._tell_worker)
         self._stop_asked = False
         self._is_ready_sent = False
         self._status = ""
@@ -153,8 +135,7 @@ class Supervisor:
                 self.turn()
         finally:
             self._crew.close()
-            for slot in self._slots.values():
-                _close(slot)
+            self._seating.close()
 
     def turn(self) -> None:
         """Do one turn of the loop."""
@@ -220,7 +201,7 @@ class Supervisor:
         record = self._records[name]
         match message:
             case SlotOpened(mosaic) if len(fds) == 2 and mosaic in self._job.captures.get(name, (None, ()))[1]:
-                self._open_slot(mosaic, Slot(self._next_slot_id, name, *fds))
+                self._seating.open(mosaic, name, *fds)
                 return True
             case Ready(memory_mib, detail):
                 record.memory_mib = memory_mib
@@ -235,14 +216,16 @@ class Supervisor:
                 for camera in message.cameras:
                     self._ledger.note_camera(camera)
                 for report in message.mosaics:
-                    if self._ledger.note_mosaic(report) > 0:
-                        self._owe(report, now_s)
+                    debtor = self._seating.debtor(report)
+                    if self._ledger.note_mosaic(report) > 0 and debtor is not None:
+                        self._lives[debtor].life = lifecycle.owe(self._lives[debtor].life, now_s)
                 self._credit(child, message.steps)
                 child.life = lifecycle.owe(child.life, now_s)
             case Answer():
-                slot = self._slots.get(message.mosaic)
-                tiles = self._ledger.note_answer(name, message, slot.slot_id if slot else -1, now_s)
-                self._answered[message.slot_id] = message.canvas_number
+                slot_id = self._seating.slot_id(message.mosaic)
+                tiles = self._ledger.note_answer(name, message, slot_id, now_s)
+                if message.slot_id == slot_id:
+                    self._seating.note_answer(message.mosaic, message.canvas_number)
                 record.answered += 1
                 record.inference_s += message.inference_s
                 child.life = lifecycle.settle(child.life)
@@ -261,77 +244,38 @@ class Supervisor:
             record.work = work
             child.life = lifecycle.settle(child.life)
 
-    def _owe(self, report: MosaicReport, now_s: float) -> None:
-        """A canvas waits for the worker that was told to answer this mosaic, unless it has answered it already."""
-        slot = self._slots.get(report.mosaic)
-        worker = self._told.get(slot.slot_id) if slot else None
-        if slot is not None and worker is not None and report.composed > self._answered.get(slot.slot_id, 0):
-            child = self._lives[worker]
-            child.life = lifecycle.owe(child.life, now_s)
-
     def _clear_away(self, child: Child) -> None:
         """Forget what a dead generation held."""
         name = child.spec.name
         if child.spec.kind == CAPTURE:
-            mine = [mosaic for mosaic, slot in self._slots.items() if slot.owner == name]
-            for mosaic in mine:
-                self._drop_slot(self._slots.pop(mosaic))
+            self._seating.forget_capture(name)
             self._ledger.note_capture_gone(list(self._job.captures[name][1]), self._clock())
         else:
-            self._told = {slot_id: worker for slot_id, worker in self._told.items() if worker != name}
+            self._seating.forget_worker(name)
 
     def _tell(self, child: Child, message: msgspec.Struct, fds: tuple[int, ...] = ()) -> None:
         if not child.send(message, fds) and child.life.phase in (Phase.STARTING, Phase.UP):
             # It is gone (which its pidfd will tell), or has not read for hundreds of messages.
             self._crew.condemn(child, "it does not take its messages")
 
-    # --- slots and placement ---
-
-    def _open_slot(self, mosaic: str, slot: Slot) -> None:
-        self._next_slot_id += 1
-        if (old := self._slots.get(mosaic)) is not None:
-            self._drop_slot(old)
-        self._slots[mosaic] = slot
-
-    def _drop_slot(self, slot: Slot) -> None:
-        self._unassign(slot)
-        self._answered.pop(slot.slot_id, None)
-        _close(slot)
-
-    def _unassign(self, slot: Slot) -> None:
-        if (worker := self._told.pop(slot.slot_id, None)) is not None:
-            child = self._lives[worker]
-            self._tell(child, Unassign(slot.slot_id))
+    def _tell_worker(self, name: str, message: Assign | Unassign, fds: tuple[int, ...]) -> None:
+        child = self._lives[name]
+        self._tell(child, message, fds)
+        if isinstance(message, Unassign):
             # What it owed may have been of this mosaic; if not, the next canvas makes it owe again.
             child.life = lifecycle.settle(child.life)
 
     def _place(self) -> None:
-        """Let every mosaic that has a slot be answered by the worker that placement names."""
         lives = {name: self._lives[name].life.phase for name in self._workers}
         staff = [name for name, phase in lives.items() if phase is not Phase.GIVEN_UP]
-        up = [name for name, phase in lives.items() if phase is Phase.UP]
-        self._homes = find_homes([plan.name for plan in self._job.plans], staff, self._homes)
-        seats = find_seats(self._homes, up, self._seats)
-        for mosaic, worker in seats.items():
-            if self._seats.get(mosaic) not in (worker, None):
-                log.info("mosaic moved", extra=fields(mosaic=mosaic, worker=worker, was=self._seats[mosaic]))
-        self._seats = seats
-        for mosaic, slot in self._slots.items():
-            seat, told = seats.get(mosaic), self._told.get(slot.slot_id)
-            if seat == told:
-                continue
-            self._unassign(slot)
-            if seat is not None:
-                assign = msgspec.structs.replace(self._job.assignments[mosaic], slot_id=slot.slot_id)
-                self._tell(self._lives[seat], assign, (slot.fd, slot.wake_fd))
-                self._told[slot.slot_id] = seat
+        self._seating.place(staff, [name for name, phase in lives.items() if phase is Phase.UP])
 
     # --- what it shows ---
 
     def _snapshot(self, now_s: float, lag_s: float) -> Statistics:
         return Statistics(
             cameras=self._ledger.cameras(now_s),
-            mosaics=self._ledger.mosaics(self._seats, now_s),
+            mosaics=self._ledger.mosaics(self._seating.seats, now_s),
             children=tuple(self._child_statistics(child) for child in self._crew.children),
             sinks=tuple(sink.statistics() for sink in self._sinks),
             latency=self._ledger.latency(),
@@ -378,8 +322,3 @@ class Supervisor:
             log.info("camera up", extra=fields(camera=told.camera))
         else:
             log.warning("camera down", extra=fields(camera=told.camera, reason=told.reason, detail=told.detail))
-
-
-def _close(slot: Slot) -> None:
-    os.close(slot.fd)
-    os.close(slot.wake_fd)
