@@ -37,7 +37,7 @@ VIDEOS = (
 )
 CAMERAS = 32
 START_S = 60.0
-RTSP_PORT, HTTP_PORT = 8554, 9109
+HTTP_PORT = 9109
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +152,7 @@ def staged(folder: Path, videos: Sequence[str], cameras: int) -> Iterator[tuple[
     }
     (folder / "mosaicd.yaml").write_text(json.dumps(settings))
     shares = [argument for video in videos for argument in ("--video", str(DATA / "videos" / video))]
-    rtsp = ["--cameras", str(cameras), "--port", str(free_port(RTSP_PORT)), "--roster", str(roster)]
+    rtsp = ["--cameras", str(cameras), "--port", "0", "--roster", str(roster)]
     simulator = Process("simulate", [sys.executable, "-m", "daemon.cli", "simulate", *rtsp, *shares], folder)
     try:
         end = time.monotonic() + START_S

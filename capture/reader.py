@@ -7,7 +7,7 @@ import random
 import threading
 import time
 from dataclasses import dataclass
-from math import floor
+from math import ceil
 
 import av.error
 import numpy as np
@@ -145,5 +145,5 @@ class CameraReader:
 
 def sampler_for(spec: CameraSpec, mosaic_fps: float, phase_s: float) -> Sampler:
     """Return the sampler of a camera: a whole number of its mosaic's ticks apart, at most ``spec.fps`` a second."""
-    every = max(1, floor(mosaic_fps / spec.fps + 0.5))
+    every = max(1, ceil(mosaic_fps / spec.fps - 1e-9))
     return Sampler(every / mosaic_fps, phase_s)

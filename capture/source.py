@@ -23,7 +23,7 @@ from capture.messages import Reason
 PROTOCOLS = {"rtsp": "rtsp,rtp,tcp", "file": "file"}
 """What FFmpeg may open for a source, and nothing else: a stream must not lead it to other files or hosts."""
 
-FILE_FORMATS = "mov,matroska,webm,avi,mpegts,mpeg,flv,asf,ogg,h264,hevc,m4v"
+FILE_FORMATS = "mov,matroska,webm,avi,mpegts,mpeg,flv,asf,ogg"
 """Containers that hold their own video: a playlist (HLS, ffconcat), under whatever name, would open other files."""
 
 MAX_USERINFO = 127

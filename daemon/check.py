@@ -7,7 +7,7 @@ command line, devices or processes. `mosaicd check` prints what it finds, `mosai
 import os
 import stat
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -18,8 +18,9 @@ from daemon.roster import Roster, check_labels, roster_from
 from daemon.secrets import SecretSources
 from daemon.settings import Mosaic, Settings, settings_from
 from daemon.yamltext import YamlDocument
-
-MAX_NAMES_BYTES = 1 << 20
+from inference.engine import ModelFiles, ModelUnusable
+from inference.labels import LabelsError, read_labels
+from inference.model import inspect_model
 
 
 def check(
@@ -42,6 +43,15 @@ def check(
     return settings.if_valid().value, roster.if_valid().value, list(in_order(problems))
 
 
+def find_state_dir(settings_path: Path, overrides: Sequence[str], environ: Mapping[str, str]) -> Path:
+    """The state folder of settings that are broken: as they write it if that much can be read, else systemd's, else
+    the default."""
+    document = yamltext.load(settings_path).then(lambda parsed: yamltext.with_overrides(parsed, overrides)).value
+    raw = document.value if document is not None and isinstance(document.value, dict) else {}
+    default = environ.get("STATE_DIRECTORY") or str(Settings.model_fields["state_dir"].default)
+    return settings_path.parent / _text(raw.get("state_dir"), default)
+
+
 def check_files(settings: Settings, document: YamlDocument | None = None) -> tuple[Problem, ...]:
     """What the settings name and the disk lacks: model files, a state folder that can be written. With the document
     the problems have positions. Writes and deletes a file in the state folder; the roster's own reading says if it
@@ -50,14 +60,11 @@ def check_files(settings: Settings, document: YamlDocument | None = None) -> tup
 
 
 def model_labels(path: Path) -> tuple[str, ...]:
-    """The labels in a `.names` file, one a line; () if it cannot be read (`check_files` says why)."""
+    """The labels in a `.names` file, as the workers read them; () if they would refuse it (`check_files` says why)."""
     try:
-        with path.open("rb") as stream:
-            content = stream.read(MAX_NAMES_BYTES)
-    except OSError:
+        return read_labels(path)
+    except (OSError, LabelsError):
         return ()
-    lines = content.decode("utf-8", errors="replace").splitlines()
-    return tuple(line.strip() for line in lines if line.strip())
 
 
 def _roster(
@@ -95,12 +102,21 @@ def _text(value: object, default: str) -> str:
 
 
 def _model_problems(settings: Settings, document: YamlDocument | None) -> Iterator[Problem]:
+    model = settings.model
+    is_readable = True
     for key in ("cfg", "weights", "names"):
-        file: Path = getattr(settings.model, key)
-        path: KeyPath = ("model", key)
-        message, remedy = _unreadable(file)
+        message, remedy = _unreadable(getattr(model, key))
         if message:
-            yield problem_at(_place(path, document), path, message, remedy)
+            is_readable = False
+            yield problem_at(_place(("model", key), document), ("model", key), message, remedy)
+    if not is_readable:
+        return
+    # What a worker would refuse when it loads, as far as a look can tell: the weights' length, say.
+    canvas = settings.mosaic.canvas
+    try:
+        inspect_model(ModelFiles(model.cfg, model.weights, model.names), (canvas.width, canvas.height))
+    except ModelUnusable as error:
+        yield problem_at(_place(("model",), document), ("model",), str(error))
 
 
 def _unreadable(file: Path) -> tuple[str, str]:

@@ -109,7 +109,7 @@ def run(settings: SettingsOption = SETTINGS, roster: RosterOption = None, overri
     "mosaicd check\n\n"
     "mosaicd check --settings mosaicd.yaml --roster cameras.yaml\n\n"
     "mosaicd check --json | jq .problems\n\n"
-    "Exit code: 0 if the daemon would run with it (warnings or not), 78 if not."
+    "Exit code: 0 if the daemon would run with it (warnings or not; devices are judged at its start), 78 if not."
 )
 def check(
     *,

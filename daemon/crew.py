@@ -74,7 +74,7 @@ class Crew:
     def __init__(
         self,
         groups: Mapping[str, Sequence[Child]],
-        policy: Policy,
+        policies: Mapping[str, Policy],
         start_concurrency: Mapping[str, int],
         clock: Callable[[], float],
         chance: Callable[[], float],
@@ -83,7 +83,7 @@ class Crew:
         self.quotas: dict[str, Quota] = {}
         """By child; kept up to date by the supervisor."""
         self._groups = groups
-        self._policy = policy
+        self._policies = policies
         self._start_concurrency = start_concurrency
         self._clock = clock
         self._chance = chance
@@ -151,7 +151,7 @@ class Crew:
     def _tick(self, child: Child) -> Iterator[Event]:
         before = child.life
         now_s = self._clock()
-        self._perform(child, lifecycle.tick(child.life, now_s, self._policy, self._may_start(child)))
+        self._perform(child, lifecycle.tick(child.life, now_s, self._policy(child), self._may_start(child)))
         if child.life.generation == before.generation:
             return
         try:
@@ -164,6 +164,9 @@ class Crew:
             self._selector.register(fd, selectors.EVENT_READ, (child, what))
         log.info("child started", extra=fields(child=child.spec.name, pid=child.pid, generation=child.life.generation))
         yield Born(child)
+
+    def _policy(self, child: Child) -> Policy:
+        return self._policies[child.spec.kind]
 
     def _may_start(self, child: Child) -> bool:
         for name, children in self._groups.items():
@@ -211,7 +214,7 @@ class Crew:
             yield Heard(child, received.message, received.fds)
         now_s = self._clock()
         if was.phase is Phase.STOPPING:
-            child.life = lifecycle.die(was, now_s, self._policy, is_permanent=False, chance=0.0)
+            child.life = lifecycle.die(was, now_s, self._policy(child), is_permanent=False, chance=0.0)
             log.info("child stopped", extra=fields(child=child.spec.name, returncode=death.returncode))
             yield Died(child, None)
             return
@@ -230,7 +233,7 @@ class Crew:
 
     def _after_death(self, child: Child, cause: Cause, now_s: float) -> Died:
         child.life = lifecycle.die(
-            child.life, now_s, self._policy, is_permanent=is_permanent(cause), chance=self._chance()
+            child.life, now_s, self._policy(child), is_permanent=is_permanent(cause), chance=self._chance()
         )
         if child.life.phase is Phase.GIVEN_UP:
             log.error("child given up", extra=fields(child=child.spec.name, cause=cause))

@@ -116,17 +116,26 @@ class InventoryError(Exception):
 
 
 def run_inventory(
-    own_pids: Collection[int] = (), *, command: Sequence[str] = INVENTORY_COMMAND, deadline_s: float = 10.0
+    own_pids: Collection[int] = (),
+    *,
+    environ: Mapping[str, str] | None = None,
+    command: Sequence[str] = INVENTORY_COMMAND,
+    deadline_s: float = 10.0,
 ) -> bytes:
     """Run the inventory as a child and give what it printed; blocks for at most the deadline and a second.
 
-    Its output goes into a memory file, not a pipe, so that nothing that it leaves behind can keep us waiting.
+    ``environ``: the child's whole environment; this process's when None. Its output goes into a memory file, not a
+    pipe, so that nothing that it leaves behind can keep us waiting.
     Raises :class:`InventoryError`.
     """
     with os.fdopen(os.memfd_create("inventory", os.MFD_CLOEXEC), "w+b") as output:
         try:
             child = subprocess.Popen(
-                [*command, *map(str, own_pids)], stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.DEVNULL
+                [*command, *map(str, own_pids)],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.DEVNULL,
+                env=environ,
             )
         except OSError as error:
             raise InventoryError(f"cannot start the inventory of GPUs: {error}") from error

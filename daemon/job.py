@@ -4,7 +4,7 @@ Made once from settings, roster and devices; the supervisor only carries it out.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from capture.grouping import MosaicPlan, Seat, group
 from capture.messages import Assign, CameraSpec, CaptureSetup, Load, OpenMosaic
@@ -13,13 +13,16 @@ from daemon.devices import DeviceKind, WorkerPlan
 from daemon.lifecycle import Policy
 from daemon.placement import find_homes
 from daemon.roster import Camera, Roster
-from daemon.settings import Settings
+from daemon.settings import Settings, Supervision
 
 _INHERITED = ("PATH", "HOME", "LANG", "TZ", "TMPDIR", "LD_LIBRARY_PATH", "VIRTUAL_ENV")
 _INHERITED_PREFIXES = ("LC_", "PYTHON", "CUDA_", "NVIDIA_", "TF_", "XLA_")
 """What a child's environment takes over; the rest may hold the roster's secrets."""
 
 _NO_GPU = "-1"
+CAPTURE_START_S = 10.0
+ANSWERED_WITHIN_S = 5.0
+"""Shortest time after which a mosaic is no longer being answered; slow ones have three of their periods."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +49,10 @@ class Job:
     workers: tuple[Worker, ...]
     labels: frozenset[str]
     """Of the model."""
-    policy: Policy
+    policies: Mapping[str, Policy]
+    """By kind of child."""
+    answered_within_s: Mapping[str, float]
+    """By mosaic: one whose last answer is older is not being answered."""
     start_concurrency: int
 
 
@@ -101,14 +107,8 @@ def plan_job(
         assignments={plan.name: _assignment(plan, cameras, settings) for plan in plans},
         workers=tuple(_worker(plan, settings, roster, inherited) for plan in workers),
         labels=frozenset(labels),
-        policy=Policy(
-            start_timeout_s=settings.supervision.start_timeout_s,
-            hang_s=settings.supervision.hang_s,
-            stop_timeout_s=settings.supervision.stop_timeout_s,
-            stable_s=settings.supervision.stable_s,
-            max_restarts=settings.supervision.max_restarts,
-            restart_window_s=settings.supervision.restart_window_s,
-        ),
+        policies=_policies(settings.supervision),
+        answered_within_s={plan.name: _answered_within_s(plan, cameras, settings) for plan in plans},
         start_concurrency=settings.supervision.start_concurrency,
     )
 
@@ -116,6 +116,25 @@ def plan_job(
 def inherit(environ: Mapping[str, str]) -> dict[str, str]:
     """Return what of an environment a child may have."""
     return {k: v for k, v in environ.items() if k in _INHERITED or k.startswith(_INHERITED_PREFIXES)}
+
+
+def _policies(supervision: Supervision) -> dict[str, Policy]:
+    worker = Policy(
+        start_timeout_s=supervision.start_timeout_s,
+        hang_s=supervision.hang_s,
+        stop_timeout_s=supervision.stop_timeout_s,
+        stable_s=supervision.stable_s,
+        max_restarts=supervision.max_restarts,
+        restart_window_s=supervision.restart_window_s,
+    )
+    # A capture process loads no model, and is never given up: nobody else has its cameras.
+    start_s = min(worker.start_timeout_s, max(CAPTURE_START_S, worker.hang_s))
+    return {"capture": replace(worker, start_timeout_s=start_s, max_restarts=None), "worker": worker}
+
+
+def _answered_within_s(plan: MosaicPlan, cameras: Mapping[str, Camera], settings: Settings) -> float:
+    fastest = max(cameras[name].fps or settings.mosaic.fps for name in plan.cameras if name)
+    return max(ANSWERED_WITHIN_S, 3.0 / fastest)
 
 
 def _camera_spec(camera: Camera, settings: Settings) -> CameraSpec:

@@ -5,6 +5,7 @@ since a worker is not trusted, and repeated or outdated tiles are told from new 
 """
 
 from bisect import bisect_left
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import isfinite
 
@@ -27,8 +28,6 @@ from daemon.trust import UntrustworthyError
 LATENCY_BOUNDS_S = (0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0)
 UNREPORTED_CANVASES = 3000
 """So many may have been composed since the last report: a hundred seconds at the highest rate."""
-ANSWERED_WITHIN_S = 5.0
-"""A mosaic whose last answer is older is not being answered."""
 
 
 def _add(a: CameraCounts, b: CameraCounts) -> CameraCounts:
@@ -114,7 +113,14 @@ class _Mosaic:
 class Ledger:
     """Counters of all cameras and mosaics. One thread uses it; times are monotonic seconds passed in."""
 
-    def __init__(self, plans: tuple[MosaicPlan, ...], labels: frozenset[str], now_s: float) -> None:
+    def __init__(
+        self,
+        plans: tuple[MosaicPlan, ...],
+        labels: frozenset[str],
+        answered_within_s: Mapping[str, float],
+        now_s: float,
+    ) -> None:
+        self._answered_within_s = answered_within_s
         self._labels = labels
         self._cameras = {
             name: _Camera(name, plan.name, tile, epoch=0, since_s=now_s)
@@ -229,7 +235,7 @@ class Ledger:
                 live_tiles=m.report.live_tiles,
                 worker=seats.get(name),
                 last_answer_age_s=None if m.last_answer_s is None else now_s - m.last_answer_s,
-                is_answered=m.last_answer_s is not None and now_s - m.last_answer_s <= ANSWERED_WITHIN_S,
+                is_answered=m.last_answer_s is not None and now_s - m.last_answer_s <= self._answered_within_s[name],
             )
             for name, m in self._mosaics.items()
         )

@@ -41,7 +41,8 @@ class Policy:
     hang_s: float = 30.0
     stop_timeout_s: float = 10.0
     stable_s: float = 600.0
-    max_restarts: int = 5
+    max_restarts: int | None = 5
+    """Within the window; None is any number."""
     restart_window_s: float = 600.0
     backoff: Backoff = RESTARTS
 
@@ -126,7 +127,7 @@ def die(life: Life, now_s: float, policy: Policy, *, is_permanent: bool, chance:
     failures = 1 if was_stable else life.failures + 1
     deaths = (*(at for at in life.deaths_s if now_s - at < policy.restart_window_s), now_s)
     gone = replace(life, since_s=now_s, failures=failures, deaths_s=deaths, owed_since_s=None)
-    if is_permanent or len(deaths) > policy.max_restarts:
+    if is_permanent or (policy.max_restarts is not None and len(deaths) > policy.max_restarts):
         return replace(gone, phase=Phase.GIVEN_UP)
     # The first restart is at once: most deaths are single.
     delay_s = policy.backoff.delay_s(failures - 1, chance) if failures > 1 else 0.0

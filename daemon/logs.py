@@ -98,35 +98,6 @@ class JsonFormatter(logging.Formatter):
         return json.dumps(line)
 
 
-class Throttle:
-    """Lets a fault that repeats be logged once a period, with a count.
-
-    For one thread. Keys must come from a closed set (camera and reason, say): each is remembered.
-    """
-
-    def __init__(self, period_s: float) -> None:
-        self._period_s = period_s
-        self._logged_at_s: dict[object, float] = {}
-        self._held_back: dict[object, int] = {}
-
-    def count(self, key: object, now_s: float) -> int:
-        """Note one fault; give how many to log now, this one included, or 0 to keep quiet.
-
-        Those held back are told with the next that is let through.
-        """
-        last_s = self._logged_at_s.get(key)
-        if last_s is not None and now_s - last_s < self._period_s:
-            self._held_back[key] = self._held_back.get(key, 0) + 1
-            return 0
-        self._logged_at_s[key] = now_s
-        return self._held_back.pop(key, 0) + 1
-
-    def forget(self, key: object) -> int:
-        """Let the next fault through at once, since this one is over; give how many were never told."""
-        self._logged_at_s.pop(key, None)
-        return self._held_back.pop(key, 0)
-
-
 def _fields_of(record: logging.LogRecord) -> dict[str, object]:
     found: dict[str, object] = {key: value for key, value in vars(record).items() if key not in _STANDARD}
     given: Any = getattr(record, "fields", None)

@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
@@ -20,9 +21,18 @@ import msgspec
 from capture.exits import ExitCode
 from capture.grouping import MosaicPlan
 from daemon import lastgood
-from daemon.check import check, check_files, model_labels
-from daemon.devices import Device, DeviceWish, Plan, Unplannable, auto_wishes, find_devices, plan_workers
-from daemon.job import Job, plan_groups, plan_job
+from daemon.check import check, check_files, find_state_dir, model_labels
+from daemon.devices import (
+    Device,
+    DeviceWish,
+    Plan,
+    Unplannable,
+    auto_wishes,
+    find_devices,
+    plan_workers,
+    run_inventory,
+)
+from daemon.job import Job, inherit, plan_groups, plan_job
 from daemon.lastgood import LastGood, LastGoodError, StoredText
 from daemon.logs import LogFormat, fields, set_up_logging
 from daemon.metrics import CONTENT_TYPE, make_registry, render
@@ -56,7 +66,7 @@ def run(
     settings_path: Path, roster_path: Path | None, overrides: tuple[str, ...], environ: Mapping[str, str]
 ) -> ExitCode:
     """Run the daemon until SIGTERM or SIGINT; return the exit code. Errors are lines on stderr."""
-    sources = secret_sources(environ)
+    sources = SecretSources.from_environ(environ)
     configuration = _configure(settings_path, roster_path, overrides, sources, environ)
     if configuration is None:
         return ExitCode.CONFIG
@@ -68,7 +78,7 @@ def run(
     except (NotifyError, BindError) as error:
         return _fail(str(error), ExitCode.FAILURE)
     with listener:
-        found = find_devices()
+        found = find_devices(partial(run_inventory, environ=inherit(environ)))
         for notice in found.notices:
             log.warning("device notice", extra=fields(notice=notice))
         plans = plan_groups(configuration.roster, _load_grouping(settings.state_dir))
@@ -79,15 +89,11 @@ def run(
             return ExitCode.CONFIG
         for warning in workers.warnings:
             log.warning("device warning", extra=fields(warning=warning))
+        if not configuration.notices:
+            _remember(settings_path, roster_path or settings.roster, overrides, settings.state_dir)
         _save_grouping(settings.state_dir, plans)
         job = _plan(configuration, plans, workers, environ)
         return _serve(configuration, job, notifier, listener)
-
-
-def secret_sources(environ: Mapping[str, str]) -> SecretSources:
-    """Return where ``${NAME}`` is looked up; the secrets folder comes with the settings."""
-    credentials = environ.get("CREDENTIALS_DIRECTORY")
-    return SecretSources(Path(credentials) if credentials else None, None, environ)
 
 
 def _serve(configuration: Configuration, job: Job, notifier: Notifier, listener: socket.socket) -> ExitCode:
@@ -129,11 +135,13 @@ def _serve(configuration: Configuration, job: Job, notifier: Notifier, listener:
             supervisor.run()
         finally:
             notifier.stopping()
-            for sink in sinks:
-                sink.stop(SINK_STOP_S)
-            http.stop(HTTP_STOP_S)
+            ended = [*(sink.stop(SINK_STOP_S) for sink in sinks), http.stop(HTTP_STOP_S)]
             signal.set_wakeup_fd(-1)
     log.info("stopped")
+    if not all(ended):
+        # A thread that a dead disk holds would keep the interpreter waiting for it.
+        sys.stderr.flush()
+        os._exit(ExitCode.OK)
     return ExitCode.OK
 
 
@@ -149,10 +157,9 @@ def _configure(
     for problem in problems:
         print(problem, file=sys.stderr)
     if settings is not None and roster is not None and not has_errors(problems):
-        _remember(settings_path, roster_path or settings.roster, overrides, settings.state_dir)
         return Configuration(settings, roster)
-    state_dir = settings.state_dir if settings else Path(environ.get("STATE_DIRECTORY", "/var/lib/mosaicd"))
-    recalled = _recall(state_dir, settings_path, sources)
+    state_dir = settings.state_dir if settings else find_state_dir(settings_path, overrides, environ)
+    recalled = _recall(state_dir, settings_path, roster_path, overrides, sources)
     if recalled is None:
         _fail("nothing to run on: mend what is named above; `mosaicd check` looks again", ExitCode.CONFIG)
     return recalled
@@ -167,14 +174,25 @@ def _remember(settings_path: Path, roster_path: Path, overrides: tuple[str, ...]
         print(f"mosaicd: valid settings not remembered: {error}", file=sys.stderr)
 
 
-def _recall(state_dir: Path, settings_path: Path, sources: SecretSources) -> Configuration | None:
-    """Return the last valid configuration of these very files, if it still is."""
+def _recall(
+    state_dir: Path,
+    settings_path: Path,
+    roster_path: Path | None,
+    overrides: tuple[str, ...],
+    sources: SecretSources,
+) -> Configuration | None:
+    """Return the last valid configuration of this very command line, if it still is one.
+
+    Another one is a person at work, who wants to be told of mistakes, not a machine that has lost power.
+    """
     try:
         kept = lastgood.load(state_dir)
     except LastGoodError as error:
         print(f"mosaicd: {error}", file=sys.stderr)
         return None
-    if kept is None or kept.settings.path != str(settings_path.absolute()):
+    if kept is None or kept.settings.path != str(settings_path.absolute()) or kept.overrides != overrides:
+        return None
+    if roster_path is not None and kept.roster.path != str(roster_path.absolute()):
         return None
     base = Path(kept.settings.path).parent
     settings = parse_settings(kept.settings.text, file=kept.settings.path, base=base, overrides=kept.overrides).value

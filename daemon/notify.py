@@ -104,7 +104,7 @@ def open_notifier(environ: Mapping[str, str], pid: int, library: str = "systemd.
     except ImportError as error:
         raise NotifyError(
             "systemd started this daemon and waits to be notified (NOTIFY_SOCKET is set), but the package "
-            "systemd-python is missing: pip install 'mosaicd[systemd]'"
+            "systemd-python is missing: pip install '.[systemd]' in its folder"
         ) from error
     return Systemd(module, _watchdog_s(environ, pid))
 

@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, WithJsonSchema
 
+from capture.grouping import is_automatic
 from capture.layout import TILES
 from daemon import yamltext
 from daemon.cameraurl import NO_URL, CameraUrl, UrlError, parse_url
@@ -46,6 +47,12 @@ def _name(value: str) -> str:
     return value
 
 
+def _mosaic(value: str) -> str:
+    if is_automatic(value):
+        raise fault("m1, m2, ... are the names of mosaics that mosaicd fills by itself", "choose another name")
+    return value
+
+
 def _labels(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
@@ -57,6 +64,7 @@ def _some_labels(value: tuple[str, ...]) -> tuple[str, ...]:
 
 
 Name = Annotated[str, AfterValidator(_name), WithJsonSchema({"type": "string", "pattern": NAME_PATTERN})]
+MosaicName = Annotated[Name, AfterValidator(_mosaic)]
 Labels = Annotated[
     tuple[Annotated[str, Field(min_length=1, max_length=64)], ...],
     BeforeValidator(_labels),
@@ -71,7 +79,7 @@ class CameraDefaults(Strict):
     fps: Annotated[float, Field(gt=0, le=30)] | None = Field(
         default=None, description="Frames analysed a second; null is the mosaic's rate, which is also the limit."
     )
-    mosaic: Name | None = Field(
+    mosaic: MosaicName | None = Field(
         default=None, description="Name of the mosaic (four cameras at most) it belongs to; null is any with room."
     )
     username: Secret | None = Field(default=None, description="User name; may hold ${NAME}.")

@@ -133,10 +133,9 @@ def _devices(value: Any) -> Any:
 
 Switch = Annotated[bool, BeforeValidator(_switch)]
 AnyPath = Annotated[Path, BeforeValidator(_path_from_base), WithJsonSchema({"type": "string"})]
-PlainPath = Annotated[Path, BeforeValidator(_path), WithJsonSchema({"type": "string"})]
 AutoOrCount = Annotated[Literal["auto"] | Annotated[int, Field(ge=1, le=64)], BeforeValidator(_auto_or_count)]
 Seconds = Annotated[float, Field(gt=0, le=86400)]
-Ratio = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[float, Field(gt=0, le=1)]
 Canvas = Annotated[
     CanvasSize,
     BeforeValidator(_canvas),
@@ -148,9 +147,9 @@ Canvas = Annotated[
 def _device_name(value: str) -> str:
     kind, dash, rest = value.partition("-")
     uuid = rest.replace("-", "").replace("/", "")
-    if value in {"auto", "cpu"} or (kind in {"GPU", "MIG"} and dash and uuid.isalnum() and uuid.isascii()):
+    if value in {"auto", "cpu"} or (kind == "GPU" and dash and uuid.isalnum() and uuid.isascii()):
         return value
-    raise fault("a device is auto, cpu, or a GPU's UUID (GPU-…, MIG-…)", "`nvidia-smi -L` lists the UUIDs")
+    raise fault("a device is auto, cpu, or a GPU's UUID (GPU-…)", "`nvidia-smi -L` lists the UUIDs")
 
 
 def _or_auto(schema: dict[str, Any]) -> None:
@@ -160,7 +159,7 @@ def _or_auto(schema: dict[str, Any]) -> None:
 
 
 class Http(Strict):
-    """Metrics, health and live view over HTTP."""
+    """Metrics and health over HTTP."""
 
     address: Annotated[str, AfterValidator(_loopback)] = Field(
         default="127.0.0.1", description="Address to listen on; for now a loopback address only."
@@ -209,8 +208,8 @@ class Model(Strict):
     names: AnyPath = Field(description="Its labels, a text file with one a line.")
     engine: Literal["auto", "tensorflow"] = Field(default="auto", description="What executes the model.")
     input: Literal["mosaic"] = Field(default="mosaic", description="What the model is given: the whole mosaic.")
-    score: Ratio = Field(default=0.25, description="Lowest score of a detection, 0 to 1.")
-    iou: Ratio = Field(default=0.45, description="Overlap (0 to 1) above which the lower of two boxes is dropped.")
+    score: Positive = Field(default=0.25, description="Lowest score of a detection, 0 to 1.")
+    iou: Positive = Field(default=0.45, description="Overlap (0 to 1) above which the lower of two boxes is dropped.")
 
 
 class Memory(Strict):
@@ -307,7 +306,7 @@ class Settings(Strict):
     roster: AnyPath = Field(
         default=Path("cameras.yaml"), description="The cameras' file; relative to the settings file."
     )
-    http: Http = Field(default=Http(), description="Metrics, health and live view over HTTP.")
+    http: Http = Field(default=Http(), description="Metrics and health over HTTP.")
     mosaic: Mosaic = Field(default=Mosaic(), description="How cameras are put together.")
     capture: Capture = Field(default=Capture(), description="The processes that read and decode the cameras.")
     model: Model = Field(description="The detector.")

@@ -102,12 +102,12 @@ class Supervisor:
             groups.setdefault(worker.plan.device.name, []).append(Child(worker.spec))
         self._devices = [name for name in groups if name != CAPTURE]
         concurrency = dict.fromkeys(self._devices, job.start_concurrency)
-        self._crew = Crew(groups, job.policy, concurrency, clock, random.random)
+        self._crew = Crew(groups, job.policies, concurrency, clock, random.random)
         self._records = {child.spec.name: _Record() for child in self._crew.children}
         self._lives = {child.spec.name: child for child in self._crew.children}
         for name, worker in self._workers.items():
             self._crew.quotas[name] = Quota(worker.plan.limit_mib, None, worker.load.on_gpu)
-        self._ledger = Ledger(job.plans, job.labels, clock())
+        self._ledger = Ledger(job.plans, job.labels, job.answered_within_s, clock())
         self._seating = Seating(job.assignments, self._tell_worker)
         self._stop_asked = False
         self._is_ready_sent = False
@@ -209,9 +209,11 @@ class Supervisor:
                 if child.spec.kind == CAPTURE:
                     child.life = lifecycle.owe(child.life, now_s)
             case CameraTransition():
+                self._check_own(name, {message.camera}, set())
                 if self._ledger.note_transition(message, now_s):
                     self._log_transition(message)
             case CaptureReport():
+                self._check_own(name, {c.camera for c in message.cameras}, {m.mosaic for m in message.mosaics})
                 record.cpu_s, record.memory_mib = message.cpu_s, message.memory_mib
                 for camera in message.cameras:
                     self._ledger.note_camera(camera)
@@ -236,6 +238,13 @@ class Supervisor:
                 self._crew.quotas[name] = replace(self._crew.quotas[name], last_mib=message.memory_mib)
                 self._credit(child, message.answered + message.stale)
         return False
+
+    def _check_own(self, capture: str, cameras: set[str], mosaics: set[str]) -> None:
+        """Raise UntrustworthyError if a capture process speaks of what is not its own."""
+        own = {mosaic: self._job.openings[mosaic] for mosaic in self._job.captures[capture][1]}
+        own_cameras = {camera.name for opening in own.values() for camera in opening.cameras if camera}
+        if strange := (mosaics - own.keys()) | (cameras - own_cameras):
+            raise UntrustworthyError(f"it reports {', '.join(sorted(strange))}, which it does not capture")
 
     def _credit(self, child: Child, work: int) -> None:
         """Take note of a child's progress: liveness is work done."""

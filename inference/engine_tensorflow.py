@@ -119,7 +119,7 @@ def _start(options: EngineOptions) -> None:
                 "TensorFlow sees no GPU: check nvidia-smi, CUDA_VISIBLE_DEVICES and that the extra 'cuda' is installed"
             )
         tf.config.set_visible_devices(gpus[:1], "GPU")
-        if options.memory_mode == "fraction":
+        if options.memory_mode != "growth" and options.memory_limit_mib is not None:
             limit = tf.config.LogicalDeviceConfiguration(memory_limit=options.memory_limit_mib)
             tf.config.set_logical_device_configuration(gpus[0], [limit])
         elif options.memory_mode == "growth":

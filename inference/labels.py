@@ -17,8 +17,9 @@ class LabelsError(Exception):
         self.path = path
 
 
-def read_labels(path: Path, classes: int) -> tuple[str, ...]:
-    """The names in the file, which must be exactly `classes`, all different. Blank lines at its end do not count.
+def read_labels(path: Path, classes: int | None = None) -> tuple[str, ...]:
+    """The names in the file, all different, exactly `classes` of them if that is known. Blank lines at its end do not
+    count.
 
     Raises LabelsError, and OSError where the file cannot be read.
     """
@@ -38,6 +39,6 @@ def read_labels(path: Path, classes: int) -> tuple[str, ...]:
         if label in first:
             raise LabelsError(path, f"line {line} repeats line {first[label]}, {label[:60]!r}")
         first[label] = line
-    if len(labels) != classes:
+    if classes is not None and len(labels) != classes:
         raise LabelsError(path, f"{len(labels)} names, but the network has {classes} classes")
     return labels

@@ -3,12 +3,14 @@
 Knows no framework. The one place that turns the readers' errors into what a worker reports.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from inference.darknet.cfg import CfgError, read_cfg
 from inference.darknet.layers import Network
 from inference.darknet.network import InputSizeError, resolve_network
-from inference.darknet.weights import DarknetWeights, WeightsError, read_weights
+from inference.darknet.weights import DarknetWeights, WeightsError, check_size, read_weights
 from inference.engine import ModelFiles, ModelUnusable
 from inference.labels import LabelsError, read_labels
 
@@ -22,12 +24,12 @@ class Model:
     labels: tuple[str, ...]
 
 
-def read_model(files: ModelFiles, input_wh: tuple[int, int] | None) -> Model:
-    """Reads cfg, names and weights, the cheap ones first. `input_wh` as in `resolve_network`.
+def inspect_model(files: ModelFiles, input_wh: tuple[int, int] | None) -> tuple[Network, tuple[str, ...]]:
+    """Network and labels, after all that can be judged with a look: cfg, names, and the length of the weights.
 
-    Raises ModelUnusable.
+    `input_wh` as in `resolve_network`. Raises ModelUnusable.
     """
-    try:
+    with _judged(files):
         network = resolve_network(read_cfg(files.cfg), input_wh)
         classes = network.heads[0].classes
         labels = read_labels(files.names, classes)
@@ -35,7 +37,24 @@ def read_model(files: ModelFiles, input_wh: tuple[int, int] | None) -> Model:
             if head.classes != classes:
                 message = f"[yolo] has {head.classes} classes, the first [yolo] has {classes}"
                 raise CfgError(files.cfg, head.line, message)
-        weights = read_weights(files.weights, network)
+        check_size(files.weights, network)
+    return network, labels
+
+
+def read_model(files: ModelFiles, input_wh: tuple[int, int] | None) -> Model:
+    """Reads cfg, names and weights, the cheap ones first. `input_wh` as in `resolve_network`.
+
+    Raises ModelUnusable.
+    """
+    network, labels = inspect_model(files, input_wh)
+    with _judged(files):
+        return Model(network, read_weights(files.weights, network), labels)
+
+
+@contextmanager
+def _judged(files: ModelFiles) -> Iterator[None]:
+    try:
+        yield
     except CfgError as error:
         raise ModelUnusable(f"{error}. Give a cfg that this version supports") from error
     except InputSizeError as error:
@@ -46,4 +65,3 @@ def read_model(files: ModelFiles, input_wh: tuple[int, int] | None) -> Model:
         raise ModelUnusable(f"{error}. Give the names that the weights were trained with") from error
     except OSError as error:
         raise ModelUnusable(f"{error.filename}: {error.strerror}. Check path and permissions") from error
-    return Model(network, weights, labels)

@@ -116,6 +116,14 @@ def read_weights(path: Path, network: Network) -> DarknetWeights:
         return split_weights(file.read(actual_bytes), network, path)
 
 
+def check_size(path: Path, network: Network) -> None:
+    """Raises WeightsError unless the file has the length that this network wants; reads no more than its header."""
+    with path.open("rb") as file:
+        head = file.read(_VERSION.size + 8)
+        actual_bytes = file.seek(0, 2)
+    _check_size(actual_bytes, path, network, _header(head, actual_bytes, path, network))
+
+
 def split_weights(content: bytes, network: Network, path: Path) -> DarknetWeights:
     """The weights in a file's content; the arrays are views of it. `path` only names it in errors.
 

@@ -12,7 +12,7 @@ def places(plans):
 
 
 SEATS = st.lists(
-    st.tuples(st.integers(0, 40), st.sampled_from([None, None, None, "gate", "yard", "m1"])), max_size=24
+    st.tuples(st.integers(0, 40), st.sampled_from([None, None, None, "gate", "yard", "m0"])), max_size=24
 ).map(
     lambda pairs: [
         Seat(f"cam-{i}", mosaic)
@@ -37,9 +37,10 @@ def test_a_fifth_camera_in_one_mosaic_is_refused():
         group([Seat(name, "gate") for name in "abcde"])
 
 
-def test_a_mosaic_named_like_an_automatic_one_is_left_to_those_who_ask():
-    plans = group([Seat("a"), Seat("b", "m1")])
-    assert places(plans) == {"b": ("m1", 0), "a": ("m2", 0)}
+@pytest.mark.parametrize("name", ["m1", "m27"])
+def test_a_mosaic_named_like_an_automatic_one_is_refused(name):
+    with pytest.raises(ValueError, match="automatic"):
+        group([Seat("a"), Seat("b", name)])
 
 
 def test_an_empty_mosaic_disappears_and_its_name_is_free_again():

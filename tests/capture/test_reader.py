@@ -150,7 +150,7 @@ def test_stop_while_it_waits_is_at_once(start: Callable[..., CameraReader]) -> N
     began = time.monotonic()
     reader.stop()
     assert reader.join(DEADLINE_S)
-    assert time.monotonic() - began < 0.5
+    assert time.monotonic() - began < 0.75, "the shortest delay was not waited out"
     assert state(reader)[0] is CameraState.STOPPED
 
 
@@ -167,7 +167,7 @@ def test_stop_while_blocked_joins_within_the_timeout(
     reader.stop()
     began = time.monotonic()
     assert reader.join(DEADLINE_S)
-    assert time.monotonic() - began < 1.5
+    assert time.monotonic() - began < DEADLINE_S / 2
 
 
 def test_a_reader_is_one_thread(server: ServerThread, start: Callable[..., CameraReader]) -> None:

@@ -10,6 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from daemon.cli import app, main, unexpected
+from tests.system.colours import write_model
 
 COMMANDS = ("run", "check", "simulate", "demo")
 CONSOLE_SCRIPT = Path(sys.executable).with_name("mosaicd")
@@ -26,8 +27,9 @@ def invoke(*args: str) -> tuple[int, str]:
 
 def write_site(folder: Path, cameras: int = 5) -> Path:
     """Write settings, roster, model files and state folder that are all valid; return the settings' path."""
-    for name in MODEL_FILES:
-        (folder / name).write_text("person\n")
+    model = write_model(folder)
+    for path, name in zip((model.cfg, model.weights, model.names), MODEL_FILES, strict=True):
+        path.rename(folder / name)
     (folder / "state").mkdir()
     settings = folder / "mosaicd.yaml"
     settings.write_text("state_dir: state\nmodel: {cfg: net.cfg, weights: net.weights, names: coco.names}\n")

@@ -96,7 +96,7 @@ def assemble(tmp_path: Path) -> Iterator[Raise]:
                     whole = environ_of(tmp_path, flavour) | dict(environ or {})
                     made.setdefault(group, []).append(Child(ChildSpec(f"w{number}", "worker", "fake_child", whole)))
             clock = Clock()
-            watch = Watch(Crew(made, policy, start_concurrency or {}, clock, lambda: 0.0), clock)
+            watch = Watch(Crew(made, {"worker": policy}, start_concurrency or {}, clock, lambda: 0.0), clock)
             stack.callback(watch.crew.close)
             return watch
 

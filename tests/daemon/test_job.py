@@ -188,6 +188,16 @@ def test_supervision_becomes_policy():
         " restart_window_s: 8, start_concurrency: 9}\n"
     )
     job = job_of(cameras(1), text)
-    policy = job.policy
+    policy = job.policies["worker"]
     assert (policy.hang_s, policy.start_timeout_s, policy.stop_timeout_s, policy.stable_s) == (3, 4, 5, 6)
     assert (policy.max_restarts, policy.restart_window_s, job.start_concurrency) == (7, 8, 9)
+
+
+def test_a_capture_process_starts_soon_or_not_at_all_and_is_never_given_up():
+    policy = job_of(cameras(1), "supervision: {hang_s: 3, start_timeout_s: 120}\n").policies["capture"]
+    assert (policy.start_timeout_s, policy.max_restarts) == (10, None)
+
+
+@pytest.mark.parametrize(("settings", "within_s"), [("", 5.0), ("mosaic: {fps: 0.2, stale_s: 20}\n", 15.0)])
+def test_a_slow_mosaic_has_three_periods_to_be_answered(settings, within_s):
+    assert job_of(cameras(1), settings).answered_within_s == {"m1": pytest.approx(within_s)}

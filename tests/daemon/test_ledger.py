@@ -22,7 +22,8 @@ from capture.messages import (
     TileAnswer,
 )
 from capture.slot import MAX_SIDE
-from daemon.ledger import ANSWERED_WITHIN_S, LATENCY_BOUNDS_S, Ledger, UntrustworthyError
+from daemon.job import ANSWERED_WITHIN_S
+from daemon.ledger import LATENCY_BOUNDS_S, Ledger, UntrustworthyError
 from daemon.statistics import CameraStatistics, MosaicStatistics
 
 PLANS = (MosaicPlan("m1", ("a", "b", None, "c")), MosaicPlan("m2", (None, "d", None, None)))
@@ -32,7 +33,7 @@ SLOT = 7
 
 
 def new_ledger() -> Ledger:
-    return Ledger(PLANS, LABELS, now_s=100.0)
+    return Ledger(PLANS, LABELS, {plan.name: ANSWERED_WITHIN_S for plan in PLANS}, now_s=100.0)
 
 
 def tile(camera: str = "a", number: int = 1, *sightings: Sighting, **changes: object) -> TileAnswer:
@@ -92,7 +93,7 @@ def test_every_camera_and_mosaic_is_there_before_anything_is_heard():
         ("m1", 0, "w1", False),
         ("m2", 0, None, False),
     ]
-    assert Ledger((), frozenset(), 0.0).cameras(1.0) == ()
+    assert Ledger((), frozenset(), {}, 0.0).cameras(1.0) == ()
 
 
 # --- reports and generations ---

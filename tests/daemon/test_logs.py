@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from daemon.logs import JsonFormatter, LogFormat, TextFormatter, Throttle, fields, set_up_logging
+from daemon.logs import JsonFormatter, LogFormat, TextFormatter, fields, set_up_logging
 
 MIDNIGHT = 1767225600.0  # 2026-01-01T00:00:00Z
 
@@ -144,23 +144,3 @@ def test_only_a_terminal_gets_colour(root, stream, colour, is_coloured):
 def test_an_unknown_level_is_refused(root):
     with pytest.raises(ValueError, match="debug, info, warning, error"):
         set_up_logging(io.StringIO(), level="loud")
-
-
-def test_throttle_lets_one_through_a_period_with_the_count():
-    throttle = Throttle(period_s=10)
-    assert [throttle.count("cam-01", now_s) for now_s in (0, 1, 9.9, 10, 11, 25)] == [1, 0, 0, 3, 0, 2]
-
-
-def test_throttle_keeps_keys_apart():
-    throttle = Throttle(period_s=10)
-    assert [throttle.count(key, 0) for key in ("a", "b", "a")] == [1, 1, 0]
-
-
-def test_throttle_starts_anew_once_the_fault_is_over():
-    throttle = Throttle(period_s=10)
-    assert [throttle.count("a", 0), throttle.count("a", 1), throttle.forget("a"), throttle.count("a", 2)] == [
-        1,
-        0,
-        1,
-        1,
-    ]

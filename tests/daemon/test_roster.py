@@ -39,7 +39,7 @@ def test_a_url_is_enough() -> None:
 
 def test_everything_a_camera_may_have() -> None:
     body = (
-        "{url: 'rtsp://h:8554/a?b=c', enabled: yes, fps: 2, mosaic: m1, username: u, password: '${GATE}',"
+        "{url: 'rtsp://h:8554/a?b=c', enabled: yes, fps: 2, mosaic: gates, username: u, password: '${GATE}',"
         " labels: [person, no, person], min_score: 0.5, transport: tcp}"
     )
     assert camera(body) == Camera(
@@ -48,7 +48,7 @@ def test_everything_a_camera_may_have() -> None:
         address="rtsp://h:8554",
         enabled=True,
         fps=2.0,
-        mosaic="m1",
+        mosaic="gates",
         username=Secret("u"),
         password=Secret(PASSWORD),
         labels=("person", "no"),

@@ -11,6 +11,7 @@ from daemon.problems import KeyPath, Severity, has_errors
 from daemon.roster import CameraDefaults, CameraEntry
 from daemon.secrets import Secret, SecretSources
 from daemon.settings import Device, Settings, load_settings, parse_settings
+from tests.system.colours import write_model
 
 ETC = Path(__file__).parents[2] / "etc"
 REQUIRED = {("model", "cfg"), ("model", "weights"), ("model", "names")}
@@ -78,9 +79,11 @@ def site(tmp_path: Path) -> Path:
     (tmp_path / "secrets" / "FRONT_DOOR_PASSWORD").write_text("hunter2\n")
     models = tmp_path / "state" / "models"
     models.mkdir(parents=True)
-    for file in ("yolo-fastest-1.1-xl.cfg", "yolo-fastest-1.1-xl.weights"):
-        (models / file).write_text("")
-    (models / "coco.names").write_text("person\ncar\n\n")
+    model = write_model(models)
+    model.cfg.rename(models / "yolo-fastest-1.1-xl.cfg")
+    model.weights.rename(models / "yolo-fastest-1.1-xl.weights")
+    model.names.unlink()
+    (models / "coco.names").write_text("person\ncar\ndog\ncat\nbus\ntruck\n\n")
     return tmp_path
 
 
@@ -154,6 +157,16 @@ def test_a_state_folder_that_is_a_file_is_a_problem(site: Path) -> None:
     assert [str(problem) for problem in check_files(settings)] == [
         f"settings: state_dir: not a folder: {site}/mosaicd.yaml"
     ]
+
+
+def test_what_a_worker_would_refuse_at_a_look_is_a_problem(site: Path) -> None:
+    weights = site / "state" / "models" / "yolo-fastest-1.1-xl.weights"
+    whole = weights.read_bytes()
+    weights.write_bytes(whole[:-4])
+    _, _, problems = check(site / "mosaicd.yaml", None, [], SecretSources())
+    assert [problem.path for problem in problems] == ["model"]
+    assert f"{len(whole) - 4} bytes" in str(problems[0])
+    assert str(len(whole)) in str(problems[0])
 
 
 def test_nothing_at_all_is_one_problem_a_file(tmp_path: Path) -> None:

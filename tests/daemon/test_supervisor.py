@@ -119,7 +119,10 @@ def play(tmp_path: Path) -> Iterator[Play]:
                 for i in range(workers)
             ),
             labels=frozenset({"dog"}),
-            policy=Policy(start_timeout_s=DEADLINE_S, hang_s=HANG_S, stop_timeout_s=2.0),
+            policies=dict.fromkeys(
+                ("capture", "worker"), Policy(start_timeout_s=DEADLINE_S, hang_s=HANG_S, stop_timeout_s=2.0)
+            ),
+            answered_within_s={"m1": 5.0},
             start_concurrency=1,
         )
         started.append(Supervisor(job, (Basket(),), Silence()))

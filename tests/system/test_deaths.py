@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import random
 import signal
 import time
 from collections.abc import Iterator
@@ -19,6 +20,8 @@ from tests.system.stage import Daemon, processes, running, wait_until
 pytestmark = pytest.mark.slow
 
 HANG_S = 3.0
+SEEN_S = 1.0
+"""A frame's line may be written so much later than the frame was captured."""
 START_S = 30.0
 """More than a start takes here, even on a busy machine."""
 
@@ -50,6 +53,8 @@ def longest_gaps(daemon: Daemon, cameras: set[str], since: float) -> dict[str, f
         at = datetime.fromisoformat(line["captured_at"]).timestamp()
         if at > since and line["camera"] in cameras:
             times[line["camera"]].append(at)
+    for at in times.values():
+        at.append(time.time() - SEEN_S)
     return {camera: max((b - a for a, b in itertools.pairwise(at)), default=999.0) for camera, at in times.items()}
 
 
@@ -59,6 +64,9 @@ def test_a_dead_or_stopped_child_comes_back_and_others_go_on(daemon: Daemon, vic
     seated = mosaics_of_workers(daemon)
     everyone = set(daemon.by("mosaic", "mosaicd_mosaic_answered_total"))
     pid = daemon.children()[victim]
+    # At a random moment of the mosaics' period and of the children's reports.
+    moment_s = time.monotonic() + random.uniform(0.0, 2.0)
+    wait_until(lambda: time.monotonic() >= moment_s, "the moment")
     began = time.time()
     before = daemon.by("mosaic", "mosaicd_mosaic_answered_total")
     os.kill(pid, number)

@@ -87,6 +87,7 @@ def test_five_faults_have_their_reasons_and_slow_nobody(
             daemon.wait_ready()
             wait_until(lambda: daemon.total("mosaicd_worker_up") == 2, "two workers")
 
+            busy_before_s = daemon.total("mosaicd_worker_inference_seconds_total")
             before, began = analyzed(daemon, good), time.monotonic()
             wait_until(
                 lambda: all(
@@ -105,11 +106,14 @@ def test_five_faults_have_their_reasons_and_slow_nobody(
                 for s in daemon.metrics()
                 if s.name == "mosaicd_camera_failures_total" and s.value
             }
+            busy_s = daemon.total("mosaicd_worker_inference_seconds_total") - busy_before_s
+            busy_ratio = busy_s / (time.monotonic() - began) / 2
             up = daemon.by("camera", "mosaicd_camera_up")
             metrics = daemon.get("/metrics")[1]
             assert daemon.stop() == 0
             log = daemon.log
 
+    assert busy_ratio <= 0.5, "the load is at most half of what these workers can do, by their own measure"
     assert min(ratios.values()) >= 0.95, ratios
     assert failures == set(REASONS.items())
     assert all(up[camera] for camera in good)
