@@ -85,7 +85,7 @@ def test_without_systemd_all_is_silent(environ):
 
 
 def test_a_missing_library_names_the_remedy():
-    with pytest.raises(NotifyError, match=r"pip install 'mosaicd\[systemd\]'"):
+    with pytest.raises(NotifyError, match=r"pip install '\.\[systemd\]'"):
         open_notifier({"NOTIFY_SOCKET": "/run/x"}, PID, library="no_such_package.daemon")
 
 
