@@ -74,6 +74,8 @@ class MainJob:
     latency_p99_s: float
     sightings: int
     restarts: int
+    foreign_cores: float
+    """Cores that were busy with something else, or taken away by the host."""
     memory_mib: tuple[float, ...]
     """Of the whole tree (PSS), over the time."""
 
@@ -138,6 +140,12 @@ def cpu_s(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
+def busy_s() -> float:
+    """Return the CPU time that this machine has spent, or been robbed of, on all cores (proc(5), stat)."""
+    user, nice, system, _, _, irq, softirq, steal = map(int, Path("/proc/stat").read_text().split()[1:9])
+    return (user + nice + system + irq + softirq + steal) / os.sysconf("SC_CLK_TCK")
+
+
 @contextmanager
 def staged(folder: Path, videos: Sequence[str], cameras: int) -> Iterator[tuple[Process, Process, int]]:
     """Run simulator and daemon in ``folder``; yield both and the daemon's HTTP port."""
@@ -197,6 +205,7 @@ def measure(folder: Path, seconds: float, settle_s: float = 5.0, *, is_quiet: bo
             time.sleep(1.0)
             wait_s += 1.0
         time.sleep(settle_s)
+        busy_before_s = busy_s()
         before, cpus, start = scrape(port), (cpu_s(simulator.pid), cpu_s(daemon.pid)), time.monotonic()
         memory = []
         for _ in track(
@@ -205,6 +214,7 @@ def measure(folder: Path, seconds: float, settle_s: float = 5.0, *, is_quiet: bo
             time.sleep(max(0.0, start + len(memory) + 1 - time.monotonic()))
             memory.append(round(memory_mib(daemon.pid), 1))
         after, spent, took_s = scrape(port), (cpu_s(simulator.pid), cpu_s(daemon.pid)), time.monotonic() - start
+        all_busy_s = busy_s() - busy_before_s
 
     def rate(name: str, **labels: str) -> float:
         return (total(after, name, **labels) - total(before, name, **labels)) / took_s
@@ -214,6 +224,8 @@ def measure(folder: Path, seconds: float, settle_s: float = 5.0, *, is_quiet: bo
         mosaic: (count - answered[mosaic]) / took_s
         for mosaic, count in by(after, "mosaic", "mosaicd_mosaic_answered_total").items()
     }
+    own_cores = rate("mosaicd_capture_cpu_seconds_total") + rate("mosaicd_worker_cpu_seconds_total")
+    own_cores += (spent[0] + spent[1] - cpus[0] - cpus[1]) / took_s
     reasons = sorted({s.labels["reason"] for s in after if s.name == "mosaicd_camera_frames_dropped_total"})
     return MainJob(
         cameras=CAMERAS,
@@ -238,6 +250,7 @@ def measure(folder: Path, seconds: float, settle_s: float = 5.0, *, is_quiet: bo
         latency_p99_s=round(quantile(before, after, 0.99), 3),
         sightings=int(rate("mosaicd_sightings_total") * took_s),
         restarts=int(total(after, "mosaicd_worker_restarts_total") + total(after, "mosaicd_capture_restarts_total")),
+        foreign_cores=round(max(0.0, all_busy_s / took_s - own_cores), 2),
         memory_mib=tuple(memory),
     )
 
@@ -263,6 +276,7 @@ def show(job: MainJob) -> Table:
         "latency capture to sighting, p99": f"{job.latency_p99_s * 1000:.0f} ms",
         "sightings": str(job.sightings),
         "children restarted": str(job.restarts),
+        "(cores busy with something else)": f"{job.foreign_cores:.2f}",
         "memory of the tree (PSS)": f"{job.memory_mib[0]:.0f} -> {job.memory_mib[-1]:.0f} MiB",
     }
     for what, value in rows.items():
