@@ -13,6 +13,7 @@ import sys
 from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import msgspec
 
@@ -72,6 +73,14 @@ class Child:
     def pid(self) -> int | None:
         """Process id of the living generation."""
         return self._process.pid if self._process else None
+
+    def cpu_ticks(self) -> int:
+        """Return the CPU time that its living generation has used (proc(5), stat), in clock ticks; 0 if it is gone."""
+        try:
+            fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
+        except OSError:
+            return 0
+        return int(fields[11]) + int(fields[12])
 
     @property
     def descriptors(self) -> tuple[int, int, int]:

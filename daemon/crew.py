@@ -88,6 +88,8 @@ class Crew:
         self._clock = clock
         self._chance = chance
         self._selector = selectors.DefaultSelector()
+        self._start_ticks: dict[str, int] = {}
+        """CPU time of children that are starting, when it last changed."""
 
     def watch(self, fd: int, drain: Callable[[], object]) -> None:
         """Let a descriptor that becomes readable end the wait; ``drain`` makes it unreadable again."""
@@ -149,8 +151,10 @@ class Crew:
         self._selector.close()
 
     def _tick(self, child: Child) -> Iterator[Event]:
-        before = child.life
         now_s = self._clock()
+        if child.life.phase is Phase.STARTING:
+            self._look_at_start(child, now_s)
+        before = child.life
         self._perform(child, lifecycle.tick(child.life, now_s, self._policy(child), self._may_start(child)))
         if child.life.generation == before.generation:
             return
@@ -164,6 +168,13 @@ class Crew:
             self._selector.register(fd, selectors.EVENT_READ, (child, what))
         log.info("child started", extra=fields(child=child.spec.name, pid=child.pid, generation=child.life.generation))
         yield Born(child)
+
+    def _look_at_start(self, child: Child, now_s: float) -> None:
+        """A child that loads uses the CPU; one that stands still would hold up everybody who waits to start."""
+        ticks = child.cpu_ticks()
+        if ticks != self._start_ticks.get(child.spec.name):
+            self._start_ticks[child.spec.name] = ticks
+            child.life = lifecycle.get_on(child.life, now_s)
 
     def _policy(self, child: Child) -> Policy:
         return self._policies[child.spec.kind]

@@ -93,7 +93,7 @@ def tick(life: Life, now_s: float, policy: Policy, may_start: bool) -> Step:
             return Step(born, Command.SPAWN)
         case Phase.STARTING if age_s > policy.start_timeout_s and not life.is_condemned:
             return Step(replace(life, is_condemned=True), Command.KILL)
-        case Phase.UP if (
+        case Phase.STARTING | Phase.UP if (
             life.owed_since_s is not None and now_s - life.owed_since_s > policy.hang_s and not life.is_condemned
         ):
             return Step(replace(life, is_condemned=True), Command.KILL)
@@ -106,7 +106,14 @@ def tick(life: Life, now_s: float, policy: Policy, may_start: bool) -> Step:
 
 def become_ready(life: Life, now_s: float) -> Life:
     """Take note that it said Ready."""
-    return replace(life, phase=Phase.UP, since_s=now_s) if life.phase is Phase.STARTING else life
+    if life.phase is not Phase.STARTING:
+        return life
+    return replace(life, phase=Phase.UP, since_s=now_s, owed_since_s=None)
+
+
+def get_on(life: Life, now_s: float) -> Life:
+    """Take note that it is getting on with its start: one that stands still for ``hang_s`` is not waited for."""
+    return replace(life, owed_since_s=now_s) if life.phase is Phase.STARTING else life
 
 
 def owe(life: Life, now_s: float) -> Life:

@@ -96,6 +96,19 @@ def test_a_dead_or_stopped_child_comes_back_and_others_go_on(daemon: Daemon, vic
     assert max(longest_gaps(daemon, untouched, began).values()) < HANG_S
 
 
+def test_a_worker_stopped_while_it_loads_is_replaced_as_soon_as_any_other(daemon: Daemon):
+    first = daemon.children()["w1"]
+    os.kill(first, signal.SIGKILL)
+    loading = wait_until(lambda: daemon.children().get("w1", first) != first and daemon.children()["w1"], "its heir")
+    os.kill(loading, signal.SIGSTOP)
+    wait_until(
+        lambda: daemon.by("cause", "mosaicd_worker_restarts_total", worker="w1")["hang"] == 1,
+        lambda: f"its hang is seen:\n{daemon.log[-3000:]}",
+        2 * HANG_S + 5.0,
+    )
+    wait_until(lambda: daemon.total("mosaicd_worker_up") == 2, "two workers", HANG_S + START_S)
+
+
 def mosaics_of_workers(daemon: Daemon) -> dict[str, str]:
     """Return which worker answered each mosaic last."""
     return {line["mosaic"]: line["worker"] for line in daemon.lines()}
