@@ -35,6 +35,7 @@ from daemon.problems import (
 from daemon.secrets import Secret, SecretFault, SecretSources, expand
 from daemon.settings import Strict, Switch, fault
 from daemon.yamltext import YamlDocument
+from inference.labels import modern_label
 
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$"
 
@@ -60,7 +61,7 @@ def _labels(value: Any) -> Any:
 def _some_labels(value: tuple[str, ...]) -> tuple[str, ...]:
     if not value:
         raise fault("an empty list would drop every sighting", "leave the key out for all labels")
-    return tuple(dict.fromkeys(value))
+    return tuple(dict.fromkeys(modern_label(label) for label in value))
 
 
 Name = Annotated[str, AfterValidator(_name), WithJsonSchema({"type": "string", "pattern": NAME_PATTERN})]
@@ -84,7 +85,9 @@ class CameraDefaults(Strict):
     )
     username: Secret | None = Field(default=None, description="User name; may hold ${NAME}.")
     password: Secret | None = Field(default=None, description="Password; may hold ${NAME}.")
-    labels: Labels | None = Field(default=None, description="Labels wanted, as the model names them; null is all.")
+    labels: Labels | None = Field(
+        default=None, description="Labels wanted, such as person; older words (motorbike) work too; null is all."
+    )
     min_score: Annotated[float, Field(ge=0, le=1)] | None = Field(
         default=None, description="Lowest score wanted, 0 to 1; null is the model's."
     )
@@ -123,7 +126,7 @@ class Camera:
     username: Secret | None = None
     password: Secret | None = None
     labels: tuple[str, ...] | None = None
-    """Labels wanted; None is all."""
+    """Labels wanted, in modern words; None is all."""
     min_score: float | None = None
     """0 to 1; None is the model's."""
     transport: Literal["tcp"] = "tcp"
@@ -131,7 +134,7 @@ class Camera:
 
 @dataclass(frozen=True, slots=True)
 class WrittenLabel:
-    """A label as some camera or the defaults ask for it, and where."""
+    """A label as some camera or the defaults ask for it, in the word written there, and where."""
 
     label: str
     path: KeyPath
@@ -195,7 +198,7 @@ def roster_from(
 
 
 def check_labels(roster: Roster, names: Sequence[str]) -> tuple[Problem, ...]:
-    """The labels that the model, whose labels are `names`, does not know."""
+    """The labels that the model, whose labels are `names` in modern words, does not know."""
     known = frozenset(names)
     return in_order(
         problem_at(
@@ -204,7 +207,7 @@ def check_labels(roster: Roster, names: Sequence[str]) -> tuple[Problem, ...]:
             f"the model has no label '{written.label}'" + did_you_mean(written.label, names),
         )
         for written in roster.written_labels
-        if written.label not in known
+        if modern_label(written.label) not in known
     )
 
 

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from daemon.problems import ConfigError, has_errors
 from daemon.roster import Camera, Roster, RosterFile, check_labels, load_roster, parse_roster
 from daemon.secrets import Secret, SecretSources
+from inference.labels import COCO
 
 PASSWORD = "hunter2-Xyzzy"
 SOURCES = SecretSources(environ={"USER_NAME": "viewer", "GATE": PASSWORD})
@@ -300,6 +301,20 @@ def test_labels_are_checked_against_the_models() -> None:
     assert [str(p) for p in check_labels(roster, ["person", "car"])] == [
         "r:1:29: defaults.labels[1]: the model has no label 'crr', did you mean 'car'?",
         "r:3:35: cameras.a.labels[0]: the model has no label 'persn', did you mean 'person'?",
+    ]
+
+
+def test_older_words_for_labels_mean_the_modern_ones() -> None:
+    roster, found = parse(
+        "defaults: {labels: [sofa, motorcycle, motorbike, person]}\n"
+        "cameras:\n  a: {url: 'rtsp://h/1', labels: [tvmonitor]}\n  b: {url: 'rtsp://h/2'}\n"
+    )
+    assert found == []
+    assert roster is not None
+    assert [camera.labels for camera in roster.cameras] == [("tv",), ("couch", "motorcycle", "person")]
+    assert check_labels(roster, COCO) == ()
+    assert [str(p) for p in check_labels(roster, ["person", "motorcycle", "tv"])] == [
+        "r:1:21: defaults.labels[0]: the model has no label 'sofa'"
     ]
 
 
