@@ -9,10 +9,22 @@ from dataclasses import dataclass
 from functools import cached_property
 from math import ceil
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 INPUT: Final = -1
 """The `source` of a layer that reads the image itself."""
+
+PART_CHANNELS: Final = 128
+"""A grouped convolution is built as plain ones of at most so many channels and filters, zeros between the groups.
+
+Convolutions of a few channels cost a CPU as much as those of many.
+"""
+
+Activation = Literal["linear", "leaky", "logistic", "mish", "relu", "swish", "tanh"]
+"""Darknet's names; leaky has a slope of 0.1 (activations.h)."""
+Weighting = Literal["none", "per_feature", "per_channel"]
+Normalization = Literal["none", "relu", "softmax"]
+HeadForm = Literal["yolo", "new_coords", "region"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +34,11 @@ class Shape:
     height: int
     width: int
     channels: int
+
+    @property
+    def values(self) -> int:
+        """How many numbers it holds."""
+        return self.height * self.width * self.channels
 
     def __str__(self) -> str:
         return f"{self.width}x{self.height}x{self.channels}"
@@ -50,6 +67,11 @@ class Window:
         """The padding behind the map that the last step really reads; what it never reaches is left out."""
         return max((self.steps(cells) - 1) * self.stride + self.size - cells - self.before, 0)
 
+    def cells_inside(self, cells: int) -> list[int]:
+        """How many cells of the map itself each step reads."""
+        starts = [step * self.stride - self.before for step in range(self.steps(cells))]
+        return [min(start + self.size, cells) - max(start, 0) for start in starts]
+
     def is_same(self, cells: int) -> bool:
         """Whether TensorFlow's "same" padding does exactly this to a map of so many cells."""
         steps = ceil(cells / self.stride)
@@ -73,7 +95,12 @@ class Convolution:
     window: Window
     groups: int
     batch_normalize: bool
-    activation: str
+    activation: Activation
+
+    @property
+    def is_depthwise(self) -> bool:
+        """Whether each filter sees one channel only."""
+        return 1 < self.groups == self.source_shape.channels
 
     @property
     def kernel_values(self) -> int:
@@ -84,6 +111,19 @@ class Convolution:
     def values(self) -> int:
         """How many numbers a weights file holds for it: biases, for batch norm three more rows, the kernel."""
         return self.shape.channels * (4 if self.batch_normalize else 1) + self.kernel_values
+
+    @property
+    def parts(self) -> int:
+        """Into how many plain convolutions a grouped one is built, each of several groups; 1 for all others."""
+        if self.groups == 1 or self.is_depthwise:
+            return 1
+        width = max(self.source_shape.channels, self.shape.channels)
+        return next(
+            parts for parts in range(1, self.groups + 1) if self.groups % parts == 0 and self._fits(parts, width)
+        )
+
+    def _fits(self, parts: int, width: int) -> bool:
+        return parts == self.groups or width // parts <= PART_CHANNELS
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +139,29 @@ class MaxPool:
 
 
 @dataclass(frozen=True, slots=True)
+class LocalAvgPool:
+    """The mean of each window; padding is not counted."""
+
+    index: int
+    line: int
+    source: int
+    source_shape: Shape
+    shape: Shape
+    window: Window
+
+
+@dataclass(frozen=True, slots=True)
+class AvgPool:
+    """The mean of each channel over the whole map, as a map of one cell."""
+
+    index: int
+    line: int
+    source: int
+    source_shape: Shape
+    shape: Shape
+
+
+@dataclass(frozen=True, slots=True)
 class Upsample:
     """Each cell repeated `factor` times along both axes (nearest neighbour)."""
 
@@ -107,6 +170,22 @@ class Upsample:
     source: int
     shape: Shape
     factor: int
+
+
+@dataclass(frozen=True, slots=True)
+class Reorg:
+    """Cells moved into channels: `stride` times smaller along both axes, stride * stride times the channels.
+
+    Not space-to-depth: it reads the map, (channels, height, width) in memory, as if it were (channels / stride**2,
+    height * stride, width * stride) (reorg_cpu in blas.c, as pjreddie's [reorg] calls it).
+    """
+
+    index: int
+    line: int
+    source: int
+    source_shape: Shape
+    shape: Shape
+    stride: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,14 +202,45 @@ class Route:
 
 @dataclass(frozen=True, slots=True)
 class Shortcut:
-    """The sum of two maps of one shape, then the activation."""
+    """The source's map plus those of `others`, each weighted, then the activation.
+
+    All maps are equally high and wide. Of another map only the channels count that the source has too; where it has
+    fewer, the source's further channels stay as they are (shortcut_multilayer_cpu in AlexeyAB's blas.c).
+    """
+
+    index: int
+    line: int
+    source: int
+    others: tuple[int, ...]
+    shape: Shape
+    activation: Activation
+    weighting: Weighting = "none"
+    normalization: Normalization = "none"
+
+    @property
+    def weights_shape(self) -> tuple[int, int]:
+        """Of its numbers in a weights file: (1 + others, 1 or channels); (0, 0) where it has none."""
+        if self.weighting == "none":
+            return 0, 0
+        return 1 + len(self.others), self.shape.channels if self.weighting == "per_channel" else 1
+
+    @property
+    def values(self) -> int:
+        """How many numbers a weights file holds for it."""
+        rows, columns = self.weights_shape
+        return rows * columns
+
+
+@dataclass(frozen=True, slots=True)
+class Product:
+    """Two maps multiplied, then the activation: `[sam]` of one shape, `[scale_channels]` with a source of one cell."""
 
     index: int
     line: int
     source: int
     other: int
     shape: Shape
-    activation: str
+    activation: Activation
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,10 +255,13 @@ class Dropout:
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """A `[yolo]` layer: how its source's map is read as boxes.
+    """A `[yolo]` or `[region]` layer: how its source's map is read as boxes.
 
     The map's channels are, for each anchor in turn: x, y, width, height, objectness, then one for each class.
     `anchors_wh` are in pixels of the network's input, already chosen by the cfg's `mask`.
+    `form` says what the numbers are: with "yolo" all are logits, the sizes logarithms; "region" (YOLOv2) differs in
+    its classes, which exclude each other (softmax); with "new_coords" (scaled YOLOv4, YOLOv7) the network has put
+    all through the logistic function already, and sizes are roots.
     """
 
     index: int
@@ -158,9 +271,23 @@ class Head:
     anchors_wh: tuple[tuple[float, float], ...]
     classes: int
     scale_x_y: float
+    form: HeadForm = "yolo"
 
 
-Layer = Convolution | MaxPool | Upsample | Route | Shortcut | Dropout | Head
+Layer = Convolution | MaxPool | LocalAvgPool | AvgPool | Upsample | Reorg | Route | Shortcut | Product | Dropout | Head
+
+
+def sources_of(layer: Layer) -> tuple[int, ...]:
+    """The layers whose maps it reads."""
+    match layer:
+        case Route():
+            return layer.sources
+        case Shortcut():
+            return (layer.source, *layer.others)
+        case Product():
+            return layer.source, layer.other
+        case _:
+            return (layer.source,)
 
 
 @dataclass(frozen=True)
@@ -174,10 +301,20 @@ class Network:
 
     @cached_property
     def heads(self) -> tuple[Head, ...]:
-        """Its `[yolo]` layers, in the cfg's order."""
+        """Its `[yolo]` and `[region]` layers, in the cfg's order."""
         return tuple(layer for layer in self.layers if isinstance(layer, Head))
 
     @cached_property
+    def weighted(self) -> tuple[Convolution | Shortcut, ...]:
+        """The layers that have numbers in the weights file, in its order."""
+        return tuple(layer for layer in self.layers if isinstance(layer, Convolution | Shortcut) and layer.values)
+
+    @cached_property
     def convolutions(self) -> tuple[Convolution, ...]:
-        """The layers that have weights, in the weights file's order."""
-        return tuple(layer for layer in self.layers if isinstance(layer, Convolution))
+        """Those of them that are convolutions."""
+        return tuple(layer for layer in self.weighted if isinstance(layer, Convolution))
+
+    @cached_property
+    def shortcuts(self) -> tuple[Shortcut, ...]:
+        """Those of them that are shortcuts."""
+        return tuple(layer for layer in self.weighted if isinstance(layer, Shortcut))

@@ -36,26 +36,43 @@ _KNOWN: Final = {
     "convolutional": _Options(
         read=_words("activation batch_normalize filters groups pad padding size stride"),
         neutral={
-            **dict.fromkeys(_words("antialiasing assisted_excitation bin_output binary cbn coordconv deform"), "0"),
-            **dict.fromkeys(_words("dontload dontloadscales flipped reverse rotate stretch stretch_sway"), "0"),
-            **dict.fromkeys(_words("sway xnor"), "0"),
+            **dict.fromkeys(_words("antialiasing assisted_excitation binary cbn coordconv deform dontload"), "0"),
+            **dict.fromkeys(_words("dontloadscales flipped reverse rotate stretch stretch_sway sway"), "0"),
             "dilation": "1",
         },
+        # Darknet rounds weights and maps of such a layer to their signs; OpenCV's reader, with which outputs are
+        # compared, does not: so neither do we, and weights trained for it find less than they did there.
+        ignored=_words("bin_output xnor"),
     ),
     "maxpool": _Options(read=_words("padding size stride"), neutral={"antialiasing": "0", "maxpool_depth": "0"}),
+    "local_avgpool": _Options(read=_words("padding size stride")),
+    "avgpool": _Options(read=_words("")),
+    "reorg": _Options(read=_words("stride"), neutral={"reverse": "0"}),
     "upsample": _Options(read=_words("stride"), neutral={"scale": "1"}),
     "route": _Options(read=_words("group_id groups layers")),
-    "shortcut": _Options(read=_words("activation from"), neutral={"weights_type": "none"}),
+    "shortcut": _Options(read=_words("activation from weights_normalization weights_type")),
+    "scale_channels": _Options(read=_words("activation from"), neutral={"scale_wh": "0"}),
+    "sam": _Options(read=_words("activation from")),
     "dropout": _Options(read=_words(""), ignored=_words("dropblock dropblock_size_abs dropblock_size_rel probability")),
     "yolo": _Options(
-        read=_words("anchors classes mask num scale_x_y"),
-        # Losses and augmentation; nms_kind and beta_nms choose among suppressions, ours is `inference.decode`'s.
+        read=_words("anchors classes mask new_coords num scale_x_y"),
+        # Losses, augmentation, and the tracking of boxes over frames; nms_kind and beta_nms choose among suppressions,
+        # ours is `inference.decode`'s.
         ignored=_words(
-            "beta_nms cls_normalizer counters_per_class delta_normalizer focal_loss ignore_thresh iou_loss"
-            " iou_normalizer iou_thresh iou_thresh_kind jitter label_smooth_eps max max_delta nms_kind obj_normalizer"
-            " objectness_smooth random resize show_details truth_thresh"
+            "beta_nms cls_normalizer counters_per_class delta_normalizer dets_for_show dets_for_track embedding_layer"
+            " focal_loss ignore_thresh iou_loss iou_normalizer iou_thresh iou_thresh_kind jitter label_smooth_eps max"
+            " max_delta nms_kind obj_normalizer objectness_smooth random resize show_details sim_thresh"
+            " track_ciou_norm track_history_size truth_thresh"
         ),
-        neutral={"new_coords": "0"},
+    ),
+    "region": _Options(
+        read=_words("anchors classes num softmax"),
+        # Losses and augmentation; thresh is of the training's log.
+        ignored=_words(
+            "absolute bias_match class_scale coord_scale focal_loss jitter mask_scale max noobject_scale object_scale"
+            " random rescore resize thresh"
+        ),
+        neutral={"background": "0", "classfix": "0", "coords": "4", "log": "0", "sqrt": "0"},
     ),
 }
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from inference.darknet.cfg import parse_cfg
-from inference.darknet.layers import Network
+from inference.darknet.layers import Network, Shortcut
 from inference.darknet.network import resolve_network
 from inference.darknet.weights import BatchNorm, ConvolutionWeights
 
@@ -150,14 +150,66 @@ num=6
 """
 
 
+_CONVOLUTION = "[convolutional]\nbatch_normalize=1\nfilters={}\nsize={}\nstride={}\npad=1\nactivation={}\n"
+
+FURTHER_CFG = "".join(
+    [
+        "# What OpenCV's reader knows besides SMALL_CFG: attention, reorganization, activations, both other heads.\n",
+        "[net]\nwidth=64\nheight=32\n",
+        _CONVOLUTION.format(16, 3, 2, "mish"),
+        _CONVOLUTION.format(24, 3, 2, "swish"),
+        "# 2 to 5: squeeze and excitation\n[avgpool]\n",
+        _CONVOLUTION.format(8, 1, 1, "relu"),
+        _CONVOLUTION.format(24, 1, 1, "logistic"),
+        "[scale_channels]\nfrom=1\nactivation=linear\n",
+        "# 6 to 8: fewer channels are added, then more\n",
+        _CONVOLUTION.format(16, 1, 1, "tanh"),
+        "[shortcut]\nfrom=5\nactivation=mish\n",
+        _CONVOLUTION.format(32, 3, 1, "leaky"),
+        "[shortcut]\nfrom=-2\nactivation=linear\n",
+        _CONVOLUTION.format(32, 1, 1, "logistic"),
+        "# 11: spatial attention\n[sam]\nfrom=9\nactivation=leaky\n",
+        "[reorg]\nstride=2\n",
+        "# 13: pooled at once by three sizes\n[maxpool]\nstride=1\nsize=5\n",
+        "[route]\nlayers=12\n[maxpool]\nstride=1\nsize=3\n[route]\nlayers=-1,13,12\n",
+        _CONVOLUTION.format(27, 1, 1, "logistic"),
+        "[yolo]\nmask=0,1,2\nanchors=4,8, 16,12, 20,30\nclasses=4\nnum=3\nscale_x_y=2.0\nnew_coords=1\n",
+        "[route]\nlayers=12\n[convolutional]\nfilters=18\nsize=1\nstride=1\npad=1\nactivation=linear\n",
+        "[region]\nanchors=0.5,1, 1.5,1.2\nclasses=4\nnum=2\ncoords=4\nsoftmax=1\n",
+    ]
+)
+"""The layers from 17 on: convolution, [yolo] with new coordinates, route, convolution, [region]."""
+
+DARKNET_CFG = "".join(
+    [
+        "# What only Darknet itself knows.\n[net]\nwidth=24\nheight=16\n",
+        *(f"[convolutional]\nfilters={filters}\nsize=1\nactivation=linear\n" for filters in (6, 4, 5)),
+        "[shortcut]\nfrom=0,1\nactivation=leaky\nweights_type=per_channel\nweights_normalization=softmax\n",
+        "[shortcut]\nfrom=-2,-3,-4\nactivation=linear\nweights_type=per_feature\nweights_normalization=relu\n",
+        "[shortcut]\nfrom=-1,-2\n[shortcut]\nfrom=2\nweights_type=per_layer\n",
+        "[local_avgpool]\nsize=4\nstride=4\n[local_avgpool]\nsize=2\nstride=2\npadding=0\n",
+        "[convolutional]\nfilters=6\nsize=1\nactivation=linear\n[yolo]\nclasses=1\nanchors=4,8\n",
+    ]
+)
+
+
 def network_of(text: str, input_wh: tuple[int, int] | None = None, path: Path = Path("test.cfg")) -> Network:
     """The network that a cfg text describes."""
     return resolve_network(parse_cfg(text, path), input_wh)
 
 
+GAINS = {"linear": 1.0, "leaky": 1.4, "relu": 1.4, "logistic": 1.4, "mish": 1.4, "swish": 1.5, "tanh": 1.4}
+"""What keeps a map's mean square of about the same size through an activation, whatever its size."""
+
+
 def random_convolutions(network: Network, seed: int = 1) -> list[ConvolutionWeights]:
     """Weights at which maps keep about the same size from layer to layer, and batch norm does something."""
     rng = np.random.default_rng(seed)
+    # A large network wants 10^8 normal numbers: they are cut from one long row, whose prime length lets no two filters
+    # be alike.
+    row = rng.standard_normal(1_000_003, np.float32)
+    # What is added to another map is kept small, or maps would double with every shortcut.
+    added = {layer.source for layer in network.layers if isinstance(layer, Shortcut)}
 
     def uniform(low: float, high: float, filters: int) -> np.ndarray:
         return rng.uniform(low, high, filters).astype(np.float32)
@@ -166,14 +218,28 @@ def random_convolutions(network: Network, seed: int = 1) -> list[ConvolutionWeig
     for layer in network.convolutions:
         filters, size = layer.shape.channels, layer.window.size
         channels = layer.source_shape.channels // layer.groups
+        gain = GAINS[layer.activation] * (0.4 if layer.index in added else 1.0)
         norm = None
         if layer.batch_normalize:
-            norm = BatchNorm(uniform(0.5, 1.0, filters), uniform(-0.2, 0.2, filters), uniform(0.3, 1.5, filters))
-        kernel = rng.standard_normal((filters, channels, size, size), np.float32) / np.float32(
-            np.sqrt(channels * size * size)
-        )
+            norm = BatchNorm(
+                uniform(0.8 * gain, 1.2 * gain, filters), uniform(-0.2, 0.2, filters), uniform(0.7, 1.4, filters)
+            )
+            gain = 1.0
+        kernel = np.empty((filters, channels, size, size), np.float32)
+        scale, start = np.float32(gain / np.sqrt(channels * size * size)), int(rng.integers(len(row)))
+        numbers = kernel.reshape(-1)
+        while len(numbers):
+            part = row[start : start + len(numbers)]
+            np.multiply(part, scale, out=numbers[: len(part)])
+            numbers, start = numbers[len(part) :], 0
         convolutions.append(ConvolutionWeights(uniform(-0.3, 0.3, filters), norm, kernel))
     return convolutions
+
+
+def random_shortcuts(network: Network, seed: int = 2) -> list[np.ndarray]:
+    """Weights of its weighted shortcuts, of both signs."""
+    rng = np.random.default_rng(seed)
+    return [rng.normal(0.3, 0.6, layer.weights_shape).astype(np.float32) for layer in network.shortcuts]
 
 
 def iou(one: np.ndarray, other: np.ndarray) -> float:

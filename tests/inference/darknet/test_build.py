@@ -2,11 +2,9 @@
 
 from pathlib import Path
 
-import cv2
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 
 from inference.darknet.build import build_model
 from inference.darknet.cfg import read_cfg
@@ -16,16 +14,18 @@ from inference.darknet.weights import (
     ConvolutionWeights,
     DarknetWeights,
     Header,
-    read_weights,
     write_weights,
 )
+from tests.inference.darknet.parity import assert_same_maps, image_of, on_one_thread
 from tests.inference.darknet_examples import (
-    DATA,
+    DARKNET_CFG,
+    FURTHER_CFG,
     SMALL_CFG,
     YOLO_FASTEST,
     needs_data,
     network_of,
     random_convolutions,
+    random_shortcuts,
 )
 
 pytestmark = pytest.mark.slow
@@ -34,42 +34,7 @@ pytestmark = pytest.mark.slow
 @pytest.fixture(autouse=True, scope="module")
 def one_thread():
     """As the engine's tests in the same process want it: TensorFlow's threads cannot be changed once it runs."""
-    tf.config.threading.set_intra_op_parallelism_threads(1)
-    tf.config.threading.set_inter_op_parallelism_threads(1)
-    tf.config.set_visible_devices([], "GPU")
-
-
-def opencv_maps(cfg: Path, weights: Path, image: np.ndarray) -> list[np.ndarray]:
-    """What OpenCV puts out just before each [yolo], as (1, height, width, channels)."""
-    net = cv2.dnn.readNetFromDarknet(str(cfg), str(weights))
-    net.setInput(np.ascontiguousarray(image.transpose(0, 3, 1, 2)))
-    # Its reader gives a [yolo] a permutation of its own, right after the layer that we want.
-    names = net.getLayerNames()
-    heads = [names[place - 1] for place, name in enumerate(names) if name.startswith("permute_")]
-    return [raw.transpose(0, 2, 3, 1) for raw in net.forward(heads)]
-
-
-def keras_maps(network: Network, weights: Path, image: np.ndarray) -> list[np.ndarray]:
-    model = build_model(network, read_weights(weights, network))
-    return [np.asarray(raw) for raw in keras.tree.flatten(model(image))]
-
-
-def image_of(network: Network) -> np.ndarray:
-    shape = network.input_shape
-    return np.random.default_rng(5).random((1, shape.height, shape.width, 3), np.float32)
-
-
-def assert_same_maps(cfg: Path, weights: Path, input_wh: tuple[int, int]) -> None:
-    """Raw outputs agree to 1e-3 of each value, or of a hundredth of the map's spread where a value is close to zero."""
-    network = resolve_network(read_cfg(cfg), input_wh)
-    image = image_of(network)
-    expected = opencv_maps(cfg, weights, image)
-    actual = keras_maps(network, weights, image)
-    assert len(actual) == len(expected) == len(network.heads)
-    for ours, theirs, head in zip(actual, expected, network.heads, strict=True):
-        assert ours.shape == theirs.shape == (1, head.shape.height, head.shape.width, head.shape.channels)
-        assert theirs.std() > 0.05, "the weights let nothing through: this would compare zeros"
-        np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=1e-5 * theirs.std())
+    on_one_thread()
 
 
 @pytest.fixture
@@ -86,9 +51,10 @@ def random_weights(tmp_path: Path):
 
 
 @pytest.mark.parametrize("input_wh", [(96, 64), (48, 160), (16, 16)])
-def test_every_layer_agrees_with_opencv(tmp_path: Path, random_weights, input_wh: tuple[int, int]):
-    cfg = tmp_path / "small.cfg"
-    cfg.write_text(SMALL_CFG)
+@pytest.mark.parametrize("text", [SMALL_CFG, FURTHER_CFG], ids=["small", "further"])
+def test_every_layer_agrees_with_opencv(tmp_path: Path, random_weights, text: str, input_wh: tuple[int, int]):
+    cfg = tmp_path / "some.cfg"
+    cfg.write_text(text)
     assert_same_maps(cfg, random_weights(cfg, input_wh), input_wh)
 
 
@@ -130,6 +96,15 @@ def test_every_window_agrees_with_opencv_on_even_and_odd_maps(tmp_path: Path, ra
     assert_same_maps(cfg, random_weights(cfg, (24, 36)), (24, 36))
 
 
+def keras_maps(network: Network, weights: DarknetWeights, image: np.ndarray) -> list[np.ndarray]:
+    return [np.asarray(raw) for raw in keras.tree.flatten(build_model(network, weights)(image))]
+
+
+def convolved(maps: np.ndarray, item: ConvolutionWeights) -> np.ndarray:
+    """A 1x1 convolution without batch norm."""
+    return maps @ item.kernel[:, :, 0, 0].T + item.biases
+
+
 def test_a_route_takes_its_group_of_each_source():
     # OpenCV knows groups of one source only: so by value. One filter a channel shows which channels come through.
     lines = ["[net]"]
@@ -141,16 +116,57 @@ def test_a_route_takes_its_group_of_each_source():
     network = network_of("\n".join(lines), (2, 1))
     first, second, last = random_convolutions(network)
     image = image_of(network)
-
-    def convolved(maps: np.ndarray, item: ConvolutionWeights) -> np.ndarray:
-        return maps @ item.kernel[:, :, 0, 0].T + item.biases
-
     four = convolved(image, first)
     two = convolved(four, second)
     expected = convolved(np.concatenate([two[..., 1:], four[..., 2:]], axis=-1), last)
-    weights = weights_of([first, second, last])
-    actual = np.asarray(keras.tree.flatten(build_model(network, weights)(image))[0])
+    (actual,) = keras_maps(network, weights_of([first, second, last]), image)
     np.testing.assert_allclose(actual, expected, rtol=1e-4, atol=1e-6)
+
+
+def added(source: np.ndarray, others: list[np.ndarray], factors: np.ndarray) -> np.ndarray:
+    """Darknet's shortcut_multilayer_cpu; factors (1 + others, 1 or channels)."""
+    total = source * factors[0]
+    for other, factor in zip(others, factors[1:], strict=True):
+        shared = min(total.shape[-1], other.shape[-1])
+        total[..., :shared] += other[..., :shared] * factor[:shared]
+    return total
+
+
+def averaged(maps: np.ndarray, size: int, stride: int, padding: int) -> np.ndarray:
+    """Darknet's forward_local_avgpool_layer."""
+    _, height, width, _ = maps.shape
+    rows = []
+    for top in range(-(padding // 2), height + padding - padding // 2 - size + 1, stride):
+        columns = range(-(padding // 2), width + padding - padding // 2 - size + 1, stride)
+        windows = [maps[:, max(top, 0) : top + size, max(left, 0) : left + size] for left in columns]
+        rows.append(np.stack([window.mean(axis=(1, 2)) for window in windows], axis=1))
+    return np.stack(rows, axis=1)
+
+
+def test_what_opencv_does_not_know_is_darknets():
+    network = network_of(DARKNET_CFG)
+    weights = DarknetWeights(Header(), tuple(random_convolutions(network)), tuple(random_shortcuts(network)))
+    image = image_of(network)
+    softmax, relu, plain = weights.shortcuts
+    assert (softmax.shape, relu.shape, plain.shape) == ((3, 5), (4, 1), (2, 1))
+    assert (relu < 0).any(), "relu would do nothing"
+
+    six = convolved(image, weights.convolutions[0])
+    four = convolved(six, weights.convolutions[1])
+    five = convolved(four, weights.convolutions[2])
+    shares = np.exp(softmax) / (np.exp(softmax).sum(axis=0) + 1e-4 * np.exp(softmax.max(axis=0)))
+    third = added(five, [six, four], shares)
+    third = np.where(third > 0, third, 0.1 * third)
+    positive = np.maximum(relu, 0)
+    fourth = added(third, [five, four, six], positive / (positive.sum(axis=0) + 1e-4))
+    fifth = added(fourth, [fourth, third], np.ones((3, 1)))
+    sixth = added(fifth, [five], plain)
+    # 24x16 with three cells of padding, one of them in front: windows of 3 cells at the edges.
+    pooled = averaged(averaged(sixth, 4, 4, 3), 2, 2, 0)
+    expected = convolved(pooled, weights.convolutions[3])
+    (actual,) = keras_maps(network, weights, image)
+    assert actual.shape == (1, 2, 3, 6)
+    np.testing.assert_allclose(actual, expected, rtol=1e-4, atol=1e-5)
 
 
 def weights_of(convolutions: list[ConvolutionWeights]) -> DarknetWeights:
@@ -168,14 +184,27 @@ def test_the_model_is_float32_with_a_fixed_or_open_batch():
 
 # Keras's own np.array() of a TensorFlow variable.
 @pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning")
-def test_the_model_saves_and_loads_as_keras(tmp_path: Path):
-    network = network_of(SMALL_CFG)
-    model = build_model(network, weights_of(random_convolutions(network)))
-    model.save(tmp_path / "small.keras")
-    again = keras.models.load_model(tmp_path / "small.keras", safe_mode=True)
+@pytest.mark.parametrize("text", [SMALL_CFG, FURTHER_CFG, DARKNET_CFG], ids=["small", "further", "darknet"])
+def test_the_model_saves_and_loads_as_keras(tmp_path: Path, text: str):
+    network = network_of(text)
+    weights = DarknetWeights(Header(), tuple(random_convolutions(network)), tuple(random_shortcuts(network)))
+    model = build_model(network, weights)
+    model.save(tmp_path / "some.keras")
+    again = keras.models.load_model(tmp_path / "some.keras", safe_mode=True)
     image = image_of(network)
     for ours, theirs in zip(keras.tree.flatten(again(image)), keras.tree.flatten(model(image)), strict=True):
         np.testing.assert_array_equal(np.asarray(ours), np.asarray(theirs))
+
+
+def test_a_batch_is_its_images_one_by_one():
+    network = network_of(FURTHER_CFG)
+    model = build_model(network, weights_of(random_convolutions(network)))
+    images = np.random.default_rng(8).random((3, 32, 64, 3), np.float32)
+    together = [np.asarray(raw) for raw in model(images)]
+    for item in range(3):
+        alone = [np.asarray(raw) for raw in model(images[item : item + 1])]
+        for many, one in zip(together, alone, strict=True):
+            np.testing.assert_allclose(many[item], one[0], rtol=1e-5, atol=1e-6)
 
 
 @needs_data
@@ -183,19 +212,3 @@ def test_the_model_saves_and_loads_as_keras(tmp_path: Path):
 @pytest.mark.parametrize("name", ["yolo-fastest-1.1-xl", "yolo-fastest-1.1", "yolo-fastest-1.1_body"])
 def test_trained_detectors_agree_with_opencv(name: str):
     assert_same_maps(YOLO_FASTEST / f"{name}.cfg", YOLO_FASTEST / f"{name}.weights", (320, 192))
-
-
-@needs_data
-@pytest.mark.data
-@pytest.mark.parametrize(
-    "path",
-    [
-        "cfg/pjreddie/yolov3.cfg",
-        "cfg/pjreddie/yolov3-tiny.cfg",
-        "cfg/alexeyab/yolov4-tiny.cfg",
-        "weights/yolo-fastest/yolo-fastest-1.1.cfg",
-        "weights/yolo-fastest/yolo-fastest-1.1_body.cfg",
-    ],
-)
-def test_random_detectors_agree_with_opencv(random_weights, path: str):
-    assert_same_maps(DATA / path, random_weights(DATA / path, (160, 96)), (160, 96))

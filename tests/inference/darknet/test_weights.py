@@ -1,3 +1,4 @@
+import math
 import struct
 from dataclasses import replace
 from pathlib import Path
@@ -7,17 +8,25 @@ import pytest
 
 from inference.darknet.layers import Network
 from inference.darknet.weights import (
+    MAX_NUMBER,
     BatchNorm,
     ConvolutionWeights,
     Header,
     WeightsError,
     expected_bytes,
     fold_batch_norm,
+    normalized,
     read_weights,
     split_weights,
     write_weights,
 )
-from tests.inference.darknet_examples import SMALL_CFG, network_of, random_convolutions
+from tests.inference.darknet_examples import (
+    DARKNET_CFG,
+    SMALL_CFG,
+    network_of,
+    random_convolutions,
+    random_shortcuts,
+)
 
 
 @pytest.fixture
@@ -100,20 +109,70 @@ def test_weights_of_another_cfg_are_refused(tmp_path: Path, network: Network):
         read_weights(path, network)
 
 
-def test_damaged_numbers_are_refused_with_their_layer(tmp_path: Path, network: Network):
+@pytest.mark.parametrize("number", [np.nan, np.inf, -np.inf, 3e38, -1e16])
+def test_damaged_numbers_are_refused_with_layer_and_offset(tmp_path: Path, network: Network, number: float):
     path = tmp_path / "damaged.weights"
     convolutions = random_convolutions(network)
     biases = convolutions[1].biases.copy()
-    biases[3] = np.nan
+    biases[3] = number
     write_weights(path, network, [convolutions[0], replace(convolutions[1], biases=biases), *convolutions[2:]])
-    with pytest.raises(WeightsError, match=r"not finite in layer 1 \(test\.cfg:1\d\)"):
+    with pytest.raises(WeightsError, match=r"is no trained number at byte \d+, in layer 1 \(test\.cfg:1\d\)") as caught:
         read_weights(path, network)
+    # The header, layer 0 (8 filters of 3x3x3, batch norm), three biases.
+    assert caught.value.offset == 20 + 4 * (8 * 4 + 8 * 27) + 4 * 3
+    assert path.read_bytes()[caught.value.offset :][:4] == np.float32(number).tobytes()
+
+
+def test_a_negative_variance_is_refused_with_layer_and_offset(tmp_path: Path, network: Network):
+    path = tmp_path / "damaged.weights"
+    convolutions = random_convolutions(network)
     norm = convolutions[0].batch_norm
     assert norm is not None
-    negative = replace(convolutions[0], batch_norm=replace(norm, variances=-norm.variances))
-    write_weights(path, network, [negative, *convolutions[1:]])
-    with pytest.raises(WeightsError, match="negative variance in layer 0"):
+    variances = norm.variances.copy()
+    variances[5] = -1
+    write_weights(
+        path, network, [replace(convolutions[0], batch_norm=replace(norm, variances=variances)), *convolutions[1:]]
+    )
+    with pytest.raises(WeightsError, match="negative variance at byte 136, in layer 0") as caught:
         read_weights(path, network)
+    assert caught.value.offset == 136 == 20 + 4 * (3 * 8 + 5)
+
+
+def test_the_largest_numbers_fold_into_finite_ones():
+    large = np.full(2, MAX_NUMBER, np.float32)
+    kernel = np.full((2, 1, 1, 1), MAX_NUMBER, np.float32)
+    folded = fold_batch_norm(ConvolutionWeights(large, BatchNorm(large, -large, np.zeros(2, np.float32)), kernel))
+    assert np.isfinite(folded.kernel).all()
+    assert np.isfinite(folded.biases).all()
+
+
+@pytest.mark.parametrize("header", [Header(0, 1, 0, 7), Header(0, 2, 5, 1 << 40)])
+def test_shortcut_weights_stand_between_their_neighbours(tmp_path: Path, header: Header):
+    network = network_of(DARKNET_CFG)
+    path = tmp_path / "shortcuts.weights"
+    convolutions, shortcuts = random_convolutions(network), random_shortcuts(network)
+    write_weights(path, network, convolutions, header, shortcuts)
+    weights = read_weights(path, network)
+    assert path.stat().st_size == expected_bytes(network, header)
+    assert weights.header == header
+    for read, written in zip(weights.convolutions, convolutions, strict=True):
+        assert_same(read, written)
+    for array, original in zip(weights.shortcuts, shortcuts, strict=True):
+        np.testing.assert_array_equal(array, original)
+    # Three 1x1 convolutions with biases (6 filters of 3 channels, 4 of 6, 5 of 4) come before the first shortcut.
+    start = header.size_bytes + 4 * (6 + 18 + 4 + 24 + 5 + 20)
+    np.testing.assert_array_equal(np.frombuffer(path.read_bytes()[start : start + 60], "<f4"), shortcuts[0].ravel())
+    with pytest.raises(ValueError, match="shorter"):
+        write_weights(path, network, convolutions, header, shortcuts[:2])
+
+
+def test_shortcut_factors_are_darknets():
+    weights = np.array([[1.0, -1.0], [3.0, 0.0]], np.float32)
+    np.testing.assert_array_equal(normalized(weights, "none"), weights)
+    np.testing.assert_allclose(normalized(weights, "relu"), [[1 / 4.0001, 0], [3 / 4.0001, 0]], rtol=1e-6)
+    first, second = math.exp(-2) / (1.0001 + math.exp(-2)), math.exp(-1) / (1.0001 + math.exp(-1))
+    expected = [[first, second], [1 / (1.0001 + math.exp(-2)), 1 / (1.0001 + math.exp(-1))]]
+    np.testing.assert_allclose(normalized(weights, "softmax"), expected, rtol=1e-6)
 
 
 def test_the_writer_refuses_other_shapes(tmp_path: Path, network: Network):
