@@ -188,10 +188,16 @@ class Load(Message, frozen=True):
     """First message to a worker: what to load, and what it may use."""
 
     engine: str
+    precision: Literal["float32", "bfloat16", "float16"]
+    input: Literal["mosaic", "tiles"]
     cfg: str
     weights: str
     names: str
+    cache_dir: str
+    """Where built graphs are kept."""
     canvas_wh: tuple[int, int]
+    batch: int
+    """How many mosaics are answered at once, where so many wait; 1 or more."""
     threads: int
     on_gpu: bool
     memory_mode: Literal["fraction", "growth", "all"]
@@ -258,7 +264,7 @@ class Answer(Message, frozen=True):
     canvas_number: int
     composed_mono_s: float
     inference_s: float
-    """Time in the engine alone."""
+    """Time in the engine alone; of several mosaics answered at once each has an equal share."""
     tiles: tuple[TileAnswer, ...]
 
 

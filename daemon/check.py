@@ -13,12 +13,14 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from daemon import yamltext
+from daemon.modelrun import model_files
+from daemon.models.errors import ModelsError
 from daemon.problems import Checked, KeyPath, Place, Problem, in_order, problem_at
 from daemon.roster import Roster, check_labels, roster_from
 from daemon.secrets import SecretSources
 from daemon.settings import Mosaic, Settings, settings_from
 from daemon.yamltext import YamlDocument
-from inference.engine import ModelFiles, ModelUnusable
+from inference.engine import ModelUnusable
 from inference.labels import LabelsError, read_labels
 from inference.model import inspect_model
 
@@ -37,7 +39,7 @@ def check(
     problems = [*settings.problems, *roster.problems]
     if settings.value is not None:
         problems += check_files(settings.value, document.value)
-        labels = model_labels(settings.value.model.names)
+        labels = _labels(settings.value)
         if roster.value is not None and labels:
             problems += check_labels(roster.value, labels)
     return settings.if_valid().value, roster.if_valid().value, list(in_order(problems))
@@ -64,6 +66,13 @@ def model_labels(path: Path) -> tuple[str, ...]:
     try:
         return read_labels(path)
     except (OSError, LabelsError):
+        return ()
+
+
+def _labels(settings: Settings) -> tuple[str, ...]:
+    try:
+        return model_labels(model_files(settings).names)
+    except ModelsError:
         return ()
 
 
@@ -102,21 +111,32 @@ def _text(value: object, default: str) -> str:
 
 
 def _model_problems(settings: Settings, document: YamlDocument | None) -> Iterator[Problem]:
-    model = settings.model
+    name = settings.model.name
+    try:
+        files = model_files(settings)
+    except ModelsError as error:
+        yield problem_at(_place(("model", "name"), document), ("model", "name"), str(error))
+        return
     is_readable = True
     for key in ("cfg", "weights", "names"):
-        message, remedy = _unreadable(getattr(model, key))
+        message, remedy = _unreadable(getattr(files, key))
         if message:
             is_readable = False
-            yield problem_at(_place(("model", key), document), ("model", key), message, remedy)
+            path = ("model", key) if name is None else ("model", "name")
+            yield problem_at(_place(path, document), path, message, remedy)
     if not is_readable:
         return
     # What a worker would refuse when it loads, as far as a look can tell: the weights' length, say.
     canvas = settings.mosaic.canvas
-    try:
-        inspect_model(ModelFiles(model.cfg, model.weights, model.names), (canvas.width, canvas.height))
-    except ModelUnusable as error:
-        yield problem_at(_place(("model",), document), ("model",), str(error))
+    sizes = {"mosaic": (canvas.width, canvas.height), "tiles": canvas.tile_wh}
+    for kind, input_wh in sizes.items():
+        if settings.model.input not in ("auto", kind):
+            continue
+        try:
+            inspect_model(files, input_wh)
+        except ModelUnusable as error:
+            yield problem_at(_place(("model",), document), ("model",), str(error))
+            return
 
 
 def _unreadable(file: Path) -> tuple[str, str]:
@@ -124,7 +144,7 @@ def _unreadable(file: Path) -> tuple[str, str]:
     try:
         mode = file.stat().st_mode
     except (FileNotFoundError, NotADirectoryError):
-        return f"no such file: {file}", "the README says where models come from"
+        return f"no such file: {file}", "`mosaicd models list` shows models that can be fetched"
     except OSError as error:
         return f"{file} cannot be read: {error.strerror}", ""
     if not stat.S_ISREG(mode):

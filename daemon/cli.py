@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from capture.exits import ExitCode
+from daemon import cli_models
 
 if TYPE_CHECKING:
     from daemon.roster import Roster
@@ -34,6 +35,8 @@ app = typer.Typer(
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+app.add_typer(cli_models.app)
 
 SettingsOption = Annotated[Path, typer.Option("--settings", metavar="FILE", help="The settings.", show_default=True)]
 RosterOption = Annotated[

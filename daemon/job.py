@@ -11,6 +11,7 @@ from capture.messages import Assign, CameraSpec, CaptureSetup, Load, OpenMosaic
 from daemon.child import ChildSpec
 from daemon.devices import DeviceKind, WorkerPlan
 from daemon.lifecycle import Policy
+from daemon.modelrun import ModelRun
 from daemon.placement import find_homes
 from daemon.roster import Camera, Roster
 from daemon.settings import Settings, Supervision
@@ -66,8 +67,9 @@ def plan_job(
     roster: Roster,
     plans: tuple[MosaicPlan, ...],
     workers: Sequence[WorkerPlan],
-    labels: Sequence[str],
     *,
+    labels: Sequence[str],
+    runs: Mapping[DeviceKind, ModelRun],
     cores: int,
     environ: Mapping[str, str],
 ) -> Job:
@@ -105,7 +107,7 @@ def plan_job(
             for i, plan in enumerate(plans)
         },
         assignments={plan.name: _assignment(plan, cameras, settings) for plan in plans},
-        workers=tuple(_worker(plan, settings, roster, inherited) for plan in workers),
+        workers=tuple(_worker(plan, settings, roster, runs[plan.device.kind], inherited) for plan in workers),
         labels=frozenset(labels),
         policies=_policies(settings.supervision),
         answered_within_s={plan.name: _answered_within_s(plan, cameras, settings) for plan in plans},
@@ -161,7 +163,9 @@ def _threshold(camera: Camera, settings: Settings) -> float:
     return settings.model.score if camera.min_score is None else camera.min_score
 
 
-def _worker(plan: WorkerPlan, settings: Settings, roster: Roster, inherited: Mapping[str, str]) -> Worker:
+def _worker(
+    plan: WorkerPlan, settings: Settings, roster: Roster, run: ModelRun, inherited: Mapping[str, str]
+) -> Worker:
     on_gpu = plan.device.kind is DeviceKind.GPU
     environ = {
         **inherited,
@@ -169,17 +173,20 @@ def _worker(plan: WorkerPlan, settings: Settings, roster: Roster, inherited: Map
         # At 2 or more TensorFlow hides the evidence of how it died.
         "TF_CPP_MIN_LOG_LEVEL": "1",
         "OMP_NUM_THREADS": str(plan.threads),
-        "KERAS_BACKEND": "tensorflow",
-        # Keras writes its settings there when it is imported; a service's user may have no home.
+        # Keras, which builds the graph, writes its settings there; a service's user may have no home.
         "KERAS_HOME": str(settings.state_dir / "keras"),
     }
     model, canvas = settings.model, settings.mosaic.canvas
     load = Load(
-        engine="tensorflow" if model.engine == "auto" else model.engine,
-        cfg=str(model.cfg),
-        weights=str(model.weights),
-        names=str(model.names),
+        engine=run.engine,
+        precision=run.precision,
+        input=run.input,
+        cfg=str(run.files.cfg),
+        weights=str(run.files.weights),
+        names=str(run.files.names),
+        cache_dir=str(settings.cache_folder),
         canvas_wh=(canvas.width, canvas.height),
+        batch=run.batch,
         threads=plan.threads,
         on_gpu=on_gpu,
         memory_mode=plan.memory_mode.value,

@@ -24,6 +24,7 @@ from daemon import lastgood
 from daemon.check import check, check_files, find_state_dir, model_labels
 from daemon.devices import (
     Device,
+    DeviceKind,
     DeviceWish,
     Plan,
     Unplannable,
@@ -36,11 +37,13 @@ from daemon.job import Job, inherit, plan_groups, plan_job
 from daemon.lastgood import LastGood, LastGoodError, StoredText
 from daemon.logs import LogFormat, fields, set_up_logging
 from daemon.metrics import CONTENT_TYPE, make_registry, render
+from daemon.modelrun import CannotRunError, ModelRun, plan_runs
 from daemon.notify import Notifier, NotifyError, open_notifier
 from daemon.problems import has_errors
 from daemon.quota import MemoryMode
 from daemon.roster import Roster, parse_roster
 from daemon.secrets import SecretSources
+from daemon.settings import Device as WantedDevice
 from daemon.settings import Settings, parse_settings
 from daemon.sinks.jsonl import JsonlOptions, JsonlSink
 from daemon.supervisor import Supervisor
@@ -82,7 +85,14 @@ def run(
         for notice in found.notices:
             log.warning("device notice", extra=fields(notice=notice))
         plans = plan_groups(configuration.roster, _load_grouping(settings.state_dir))
-        workers = plan_workers(found.devices, _wishes(settings, found.devices), mosaics=len(plans))
+        named = _named(settings, found.devices)
+        try:
+            runs = plan_runs(settings, found.devices, _threads(named, found.devices), len(plans))
+        except CannotRunError as error:
+            return _fail(f"{settings_path}: {error}", ExitCode.CONFIG)
+        for kind, way in runs.items():
+            log.info("model", extra=fields(device=kind.value, **way.spoken))
+        workers = plan_workers(found.devices, _wishes(named, found.devices, runs), mosaics=len(plans))
         if isinstance(workers, Unplannable):
             for problem in workers.problems:
                 _fail(f"{settings_path}: devices: {problem}", ExitCode.CONFIG)
@@ -92,7 +102,7 @@ def run(
         if not configuration.notices:
             _remember(settings_path, roster_path or settings.roster, overrides, settings.state_dir)
         _save_grouping(settings.state_dir, plans)
-        job = _plan(configuration, plans, workers, environ)
+        job = _plan(configuration, plans, workers, runs, environ)
         return _serve(configuration, job, notifier, listener)
 
 
@@ -212,29 +222,56 @@ def _recall(
     return Configuration(settings, roster, (notice,))
 
 
-def _wishes(settings: Settings, devices: Sequence[Device]) -> dict[str, DeviceWish]:
-    wishes: dict[str, DeviceWish] = {}
-    for name, device in settings.devices.items():
-        wish = DeviceWish(
-            workers=device.workers if isinstance(device.workers, int) else None,
-            threads=device.threads,
-            memory_mode=MemoryMode(device.memory.mode),
-            fraction=device.memory.fraction,
+def _named(settings: Settings, devices: Sequence[Device]) -> dict[str, WantedDevice]:
+    """Return what is wanted of each device, by its name or UUID; `auto` stands for those that it means."""
+    named: dict[str, WantedDevice] = {}
+    for name, wanted in settings.devices.items():
+        named |= dict.fromkeys(auto_wishes(devices) if name == "auto" else (name,), wanted)
+    return named
+
+
+def _threads(named: Mapping[str, WantedDevice], devices: Sequence[Device]) -> dict[DeviceKind, int | None]:
+    """Return the CPU threads wanted of a worker on each kind of device that is there; None is auto."""
+    return {
+        device.kind: wanted.threads if isinstance(wanted.threads, int) else None
+        for device in devices
+        for name, wanted in named.items()
+        if name in (device.name, device.uuid)
+    }
+
+
+def _wishes(
+    named: Mapping[str, WantedDevice], devices: Sequence[Device], runs: Mapping[DeviceKind, ModelRun]
+) -> dict[str, DeviceWish]:
+    kinds = {name: device.kind for device in devices for name in (device.name, device.uuid)}
+    return {
+        name: DeviceWish(
+            workers=wanted.workers if isinstance(wanted.workers, int) else None,
+            threads=wanted.threads if isinstance(wanted.threads, int) else runs[kinds[name]].threads,
+            memory_mode=MemoryMode(wanted.memory.mode),
+            fraction=wanted.memory.fraction,
         )
-        if name == "auto":
-            wishes |= dict.fromkeys(auto_wishes(devices), wish)
-        else:
-            wishes[name] = wish
-    return wishes
+        for name, wanted in named.items()
+    }
 
 
 def _plan(
-    configuration: Configuration, plans: tuple[MosaicPlan, ...], workers: Plan, environ: Mapping[str, str]
+    configuration: Configuration,
+    plans: tuple[MosaicPlan, ...],
+    workers: Plan,
+    runs: Mapping[DeviceKind, ModelRun],
+    environ: Mapping[str, str],
 ) -> Job:
-    labels = model_labels(configuration.settings.model.names)
-    cores = len(os.sched_getaffinity(0))
+    files = next(iter(runs.values())).files
     return plan_job(
-        configuration.settings, configuration.roster, plans, workers.workers, labels, cores=cores, environ=environ
+        configuration.settings,
+        configuration.roster,
+        plans,
+        workers.workers,
+        labels=model_labels(files.names),
+        runs=runs,
+        cores=len(os.sched_getaffinity(0)),
+        environ=environ,
     )
 
 

@@ -110,6 +110,12 @@ def _auto_or_count(value: Any) -> Any:
     raise fault("should be auto or a whole number from 1 to 64")
 
 
+def _auto_or_batch(value: Any) -> Any:
+    if value == "auto" or (type(value) is int and 1 <= value <= 16):
+        return value
+    raise fault("should be auto or a whole number from 1 to 16")
+
+
 def _loopback(value: str) -> str:
     try:
         loopback = value == "localhost" or ipaddress.ip_address(value).is_loopback
@@ -201,15 +207,41 @@ class Capture(Strict):
 
 
 class Model(Strict):
-    """The detector, a Darknet network."""
+    """The detector, a Darknet network: by name, or its three files."""
 
-    cfg: AnyPath = Field(description="The network's description, a Darknet .cfg file.")
-    weights: AnyPath = Field(description="Its weights, a Darknet .weights file.")
-    names: AnyPath = Field(description="Its labels, a text file with one a line.")
-    engine: Literal["auto", "tensorflow"] = Field(default="auto", description="What executes the model.")
-    input: Literal["mosaic"] = Field(default="mosaic", description="What the model is given: the whole mosaic.")
+    name: str | None = Field(
+        default=None, description="A model that `mosaicd models` fetched or added; or the three files instead."
+    )
+    cfg: AnyPath | None = Field(default=None, description="The network's description, a Darknet .cfg file.")
+    weights: AnyPath | None = Field(default=None, description="Its weights, a Darknet .weights or a .keras file.")
+    names: AnyPath | None = Field(default=None, description="Its labels, a text file with one a line.")
+    engine: Literal["auto", "openvino", "tensorflow"] = Field(
+        default="auto", description="What executes it; auto is openvino on an x86 CPU, else tensorflow."
+    )
+    precision: Literal["auto", "float32", "bfloat16", "float16"] = Field(
+        default="auto", description="Its arithmetic; auto is the fastest that was not measured to be clearly worse."
+    )
+    input: Literal["auto", "mosaic", "tiles"] = Field(
+        default="auto", description="What it is given: the whole mosaic, or its tiles one by one; auto measures."
+    )
+    batch: Annotated[Literal["auto"] | Annotated[int, Field(ge=1, le=16)], BeforeValidator(_auto_or_batch)] = Field(
+        default="auto", description="Mosaics answered at once where so many wait; auto is 1 on the CPU, 4 on a GPU."
+    )
     score: Positive = Field(default=0.25, description="Lowest score of a detection, 0 to 1.")
     iou: Positive = Field(default=0.45, description="Overlap (0 to 1) above which the lower of two boxes is dropped.")
+
+    @model_validator(mode="after")
+    def _named_once(self) -> "Model":
+        files = {"cfg": self.cfg, "weights": self.weights, "names": self.names}
+        given = [key for key, path in files.items() if path is not None]
+        if self.name is not None and given:
+            raise fault(f"name stands for all three files, but {given[0]} is given too", "leave one out", (given[0],))
+        missing = [key for key in files if key not in given]
+        if self.name is None and len(missing) == len(files):
+            raise fault("no model is named", "give name, or cfg, weights and names; `mosaicd models list` knows names")
+        if self.name is None and missing:
+            raise fault(f"missing key '{missing[0]}'", at=(missing[0],))
+        return self
 
 
 class Memory(Strict):
@@ -228,7 +260,9 @@ class Device(Strict):
     """One device and the workers on it."""
 
     workers: AutoOrCount = Field(default="auto", description="Inference workers; auto is as many as fit.")
-    threads: int = Field(default=1, ge=1, le=64, description="CPU threads of one worker.")
+    threads: AutoOrCount = Field(
+        default="auto", description="CPU threads of one worker; auto measures what is best, which is 1 for most models."
+    )
     memory: Memory = Field(default=Memory(), description="The memory of one worker.")
 
     @model_validator(mode="after")
@@ -303,6 +337,9 @@ class Settings(Strict):
     secrets_dir: AnyPath = Field(
         default=Path("/etc/mosaicd/secrets"), description="Folder with one file for each ${NAME} of the roster."
     )
+    cache_dir: AnyPath | None = Field(
+        default=None, description="Folder for built models; null is the folder cache in the state folder."
+    )
     roster: AnyPath = Field(
         default=Path("cameras.yaml"), description="The cameras' file; relative to the settings file."
     )
@@ -322,6 +359,11 @@ class Settings(Strict):
     )
     sinks: Sinks = Field(default=Sinks(), description="Where sightings go.")
     logging: Logging = Field(default=Logging(), description="The daemon's own log.")
+
+    @property
+    def cache_folder(self) -> Path:
+        """Where built models and measurements are kept."""
+        return self.cache_dir or self.state_dir / "cache"
 
 
 def load_settings(path: Path, overrides: Sequence[str] = ()) -> Settings:

@@ -1,25 +1,19 @@
-"""What an engine is: the thing that turns images into detections, and the ways in which it fails.
+"""What an engine is: the thing that turns images into detections, and the ways in which it fails. Nouns only.
 
-Nouns and one protocol, so that the worker knows no framework. `load_engine` imports the chosen engine's module only
-when it is called: with TensorFlow that takes two seconds and half a gigabyte.
-
-An engine belongs to the thread that loaded it, and its process holds no other: frameworks keep their limits a process.
+`inference.loading` makes one. An engine belongs to the thread that loaded it, and its process holds no other:
+frameworks keep their limits a process.
 """
 
-import re
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
-from typing import Final, Literal, Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-ENGINES: Final = {"tensorflow": "inference.engine_tensorflow"}
-"""Engines by name, and the module of each, which has `load(files, options)`."""
-
 DeviceKind = Literal["cpu", "gpu"]
 MemoryMode = Literal["fraction", "growth", "all"]
+Precision = Literal["float32", "bfloat16", "float16"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,15 +32,20 @@ class EngineOptions:
     input_wh: tuple[int, int]
     """Width and height of the images in pixels, multiples of the model's stride."""
     batch: int = 1
-    """How many images each call brings."""
+    """The most images that a call brings; each number of images is compiled at its first call."""
     threads: int = 1
     """How many cores one call may use on the CPU."""
     device: DeviceKind = "cpu"
     """On "gpu" the process's first visible one: whoever spawns it chooses by CUDA_VISIBLE_DEVICES."""
+    precision: Precision = "float32"
+    """Of the arithmetic; images and boxes are the same with each."""
+    cache_dir: Path | None = None
+    """Where built graphs are kept; None builds this one for this load only."""
     memory_mode: MemoryMode = "growth"
     """On a GPU: take `memory_limit_mib` and no more, grow on demand, or take all. Nothing on the CPU."""
     memory_limit_mib: int | None = None
-    """Needed for "fraction"; what the framework may take, not counting the CUDA context and libraries."""
+    """Needed for "fraction". On a GPU what the framework may take, not counting the CUDA context and libraries; on the
+    CPU the data of the whole process (RLIMIT_DATA), set when the engine is loaded."""
     score_threshold: float = 0.25
     """Boxes below are not reported; above 0, at most 1."""
     iou_threshold: float = 0.45
@@ -141,25 +140,6 @@ class OutOfMemory(EngineError):  # noqa: N818
 
 class EngineFailed(EngineError):  # noqa: N818
     """The framework failed in some other way while loading or running."""
-
-
-def load_engine(name: str, files: ModelFiles, options: EngineOptions) -> Engine:
-    """Loads the model into the named engine; takes seconds. Call it once a process, before others load the framework.
-
-    Raises EngineError, or ValueError for a name that is not in ENGINES.
-    """
-    if name not in ENGINES:
-        raise ValueError(f"no engine {name!r}; there are: {', '.join(sorted(ENGINES))}")
-    try:
-        module = import_module(ENGINES[name])
-    except MemoryError as error:
-        raise OutOfMemory(f"no memory to import the {name} engine") from error
-    except (ImportError, OSError) as error:
-        # The dynamic linker's words under a memory limit.
-        kind = OutOfMemory if re.search("failed to map segment|[Cc]annot allocate", str(error)) else EngineFailed
-        raise kind(f"the {name} engine does not import: {error}") from error
-    engine: Engine = module.load(files, options)
-    return engine
 
 
 def resident_mib(proc: Path = Path("/proc/self")) -> float:

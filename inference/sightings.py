@@ -9,10 +9,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from capture.layout import Canvas, tile_of, to_source
+from capture.layout import to_source
 from capture.messages import Sighting, TileAnswer
 from capture.slot import CanvasHeader
-from inference.engine import Detections
+from inference.inputs import Placed
 
 MIN_SIDE = 1.0
 """A box that is left with less than a pixel of its camera's picture lay in the letterbox's bars."""
@@ -29,26 +29,25 @@ class Wishes:
 
 
 def answer_tiles(
-    canvas: Canvas,
     header: CanvasHeader,
-    detections: Detections,
+    placed: Placed,
     names: tuple[str, ...],
     wishes: Wishes,
     *,
     now_s: float,
     stale_s: float,
 ) -> tuple[TileAnswer, ...]:
-    """Credit each box to the tile that holds its centre, and map it to that camera's pixels.
+    """Credit each box to its tile's camera, and map it to that camera's pixels.
 
-    ``detections.xyxy`` is in canvas pixels, and ``names`` are the labels of its class ids. Tiles that are blank, or
-    older than ``stale_s`` at ``now_s`` (monotonic), are left out, and so are their boxes.
+    ``names`` are the labels of the class ids. Tiles that are blank, or older than ``stale_s`` at ``now_s`` (monotonic),
+    are left out, and so are their boxes.
     """
-    tiles = tile_of(detections.xyxy, canvas)
+    detections = placed.detections
     answers = []
     for index, tile in enumerate(header.tiles):
         if tile is None or now_s - tile.captured_mono_s > stale_s:
             continue
-        mine = np.flatnonzero((tiles == index) & (detections.scores >= wishes.min_score.get(tile.camera, 0.0)))
+        mine = np.flatnonzero((placed.tiles == index) & (detections.scores >= wishes.min_score.get(tile.camera, 0.0)))
         boxes = to_source(detections.xyxy[mine], tile.content, tile.source_wh)
         wanted = wishes.labels.get(tile.camera)
         sightings = []

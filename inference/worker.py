@@ -5,21 +5,23 @@ killed, nothing queues, and what it holds goes with it.
 """
 
 import os
-import resource
 import sys
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from capture.channel import Channel, ChannelClosedError
 from capture.child import adopt, leave, memory_mib, wait_readable
 from capture.exits import ExitCode
+from capture.layout import Canvas
 from capture.messages import Answer, Assign, Load, Ready, Stop, Unassign, WorkerReport
-from capture.slot import SlotError, SlotReader
+from capture.slot import CanvasHeader, SlotError, SlotReader
 from inference.engine import (
     DeviceUnavailable,
     Engine,
@@ -28,15 +30,18 @@ from inference.engine import (
     ModelFiles,
     ModelUnusable,
     OutOfMemory,
-    load_engine,
 )
+from inference.inputs import ModelInput
+from inference.loading import load_engine
 from inference.sightings import Wishes, answer_tiles
 
 REPORT_S = 1.0
 WARM_UPS = 2
-"""TensorFlow is slow in its first calls: it traces, tunes and allocates."""
+"""Engines are slow in their first calls with so many images: they compile, tune and allocate."""
 NICE = 5
 """On a CPU decoding goes first: a frame not decoded in time is damage, a mosaic not answered is one frame less."""
+
+Pixels = npt.NDArray[np.uint8]
 
 _EXIT_CODES: dict[type[Exception], ExitCode] = {
     ModelUnusable: ExitCode.MODEL,
@@ -64,9 +69,10 @@ class Worker:
         self._channel = channel
         self._load = load
         self._engine = engine
+        self._input = model_input(load)
         self._assignments: dict[int, Assignment] = {}
         w, h = load.canvas_wh
-        self._pixels = np.zeros((1, h, w, 3), np.uint8)
+        self._pixels = np.zeros((load.batch, h, w, 3), np.uint8)
         self._turns = 0
         self._answered = 0
         self._stale = 0
@@ -90,7 +96,7 @@ class Worker:
         return True
 
     def step(self, now_s: float) -> None:
-        """Wait for work or a message, answer at most one mosaic, and report when that is due."""
+        """Wait for work or a message, answer one mosaic or one batch, and report when that is due."""
         if now_s >= self._report_due_s:
             self._report_due_s = now_s + REPORT_S
             torn = self._torn + sum(a.reader.torn for a in self._assignments.values())
@@ -105,7 +111,9 @@ class Worker:
                     with suppress(BlockingIOError):
                         os.eventfd_read(fd)
             return
-        self._answer(*min(unread, key=lambda item: item[1].served))
+        unread.sort(key=lambda item: item[1].served)
+        # Two shapes are compiled, one mosaic and a whole batch.
+        self._answer(unread[: self._load.batch if len(unread) >= self._load.batch else 1])
 
     def _assign(self, message: Assign, fds: tuple[int, ...]) -> None:
         """Take up a slot. One that is none is left alone: whoever made it is not to bring this worker down."""
@@ -121,37 +129,54 @@ class Worker:
         wishes = Wishes({camera: frozenset(labels) for camera, labels in message.labels.items()}, message.min_score)
         self._assignments[message.slot_id] = Assignment(message.mosaic, reader, wishes, self._turns)
 
-    def _answer(self, slot_id: int, assignment: Assignment) -> None:
-        # Before it is read: a slot that cannot be read must not be tried again before all others.
-        assignment.served = self._turns = self._turns + 1
-        header = assignment.reader.read(self._pixels[0])
-        if header is None:
-            return
-        if time.monotonic() - header.composed_mono_s > self._load.stale_s:
-            self._stale += 1
-            return
+    def _answer(self, chosen: Sequence[tuple[int, Assignment]]) -> None:
+        read: list[tuple[int, Assignment, CanvasHeader]] = []
+        for slot_id, assignment in chosen:
+            # Before it is read: a slot that cannot be read must not be tried again before all others.
+            assignment.served = self._turns = self._turns + 1
+            header = assignment.reader.read(self._pixels[len(read)])
+            if header is None:
+                continue
+            if time.monotonic() - header.composed_mono_s > self._load.stale_s:
+                self._stale += 1
+                continue
+            read.append((slot_id, assignment, header))
+        # What is left of a batch that turned out to have gaps is answered one by one: no third shape is compiled.
+        at_once = len(read) if len(read) == self._load.batch else 1
+        for start in range(0, len(read), at_once):
+            self._detect(read[start : start + at_once], self._pixels[start : start + at_once])
+
+    def _detect(self, read: Sequence[tuple[int, Assignment, CanvasHeader]], pixels: Pixels) -> None:
         began = time.monotonic()
-        [detections] = self._engine.detect(self._pixels)
+        found = self._engine.detect(self._input.split(pixels))
         ended = time.monotonic()
-        self._answered += 1
-        canvas, names = assignment.reader.canvas, self._engine.labels
-        tiles = answer_tiles(
-            canvas, header, detections, names, assignment.wishes, now_s=ended, stale_s=self._load.stale_s
-        )
-        self._channel.send(
-            Answer(assignment.mosaic, slot_id, header.number, header.composed_mono_s, ended - began, tiles)
-        )
+        self._answered += len(read)
+        images = self._input.images
+        for place, (slot_id, assignment, header) in enumerate(read):
+            placed = self._input.place(found[place * images : (place + 1) * images])
+            names, stale_s = self._engine.labels, self._load.stale_s
+            tiles = answer_tiles(header, placed, names, assignment.wishes, now_s=ended, stale_s=stale_s)
+            share_s = (ended - began) / len(read)
+            self._channel.send(
+                Answer(assignment.mosaic, slot_id, header.number, header.composed_mono_s, share_s, tiles)
+            )
+
+
+def model_input(message: Load) -> ModelInput:
+    """How this worker's mosaics become images."""
+    return ModelInput(message.input, Canvas(*message.canvas_wh))
 
 
 def load(message: Load) -> Engine:
-    """Apply the quota, load the engine and warm it up. Raises EngineError."""
-    if not message.on_gpu and message.memory_limit_mib is not None:
-        limit = message.memory_limit_mib * 2**20
-        resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
+    """Load the engine, within its quota, and warm it up. Raises EngineError."""
+    given = model_input(message)
     options = EngineOptions(
-        input_wh=message.canvas_wh,
+        input_wh=given.input_wh,
+        batch=given.images * message.batch,
         threads=message.threads,
         device="gpu" if message.on_gpu else "cpu",
+        precision=message.precision,
+        cache_dir=Path(message.cache_dir),
         memory_mode=message.memory_mode,
         memory_limit_mib=message.memory_limit_mib,
         score_threshold=message.score,
@@ -160,11 +185,20 @@ def load(message: Load) -> Engine:
     files = ModelFiles(Path(message.cfg), Path(message.weights), Path(message.names))
     engine = load_engine(message.engine, files, options)
     w, h = message.canvas_wh
-    for _ in range(WARM_UPS):
-        engine.detect(np.zeros((1, h, w, 3), np.uint8))
+    for mosaics in sorted({1, message.batch}):
+        images = given.split(np.zeros((mosaics, h, w, 3), np.uint8))
+        for _ in range(WARM_UPS):
+            engine.detect(images)
     if not message.on_gpu:
         os.nice(NICE)  # only now: a worker that is loading is being waited for
     return engine
+
+
+def describe(message: Load) -> str:
+    """What runs, for the log."""
+    threads = f", {message.threads} threads" if message.threads > 1 else ""
+    batch = f", up to {message.batch} mosaics at once" if message.batch > 1 else ""
+    return f"{message.engine} {message.precision}, input {message.input}{batch}{threads}"
 
 
 def run(channel: Channel[Any]) -> ExitCode:
@@ -176,7 +210,7 @@ def run(channel: Channel[Any]) -> ExitCode:
         while (received := channel.receive()) is not None:
             if isinstance(received.message, Load) and worker is None:
                 worker = Worker(channel, received.message, load(received.message))
-                channel.send(Ready(memory_mib(), received.message.engine))
+                channel.send(Ready(memory_mib(), describe(received.message)))
             elif worker is None:
                 for fd in received.fds:
                     os.close(fd)

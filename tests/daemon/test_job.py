@@ -8,10 +8,12 @@ import pytest
 from capture.grouping import MosaicPlan
 from daemon.devices import Device, DeviceKind, WorkerPlan
 from daemon.job import Job, inherit, plan_groups, plan_job
+from daemon.modelrun import ModelRun
 from daemon.quota import MemoryMode
 from daemon.roster import Roster, parse_roster
 from daemon.secrets import SecretSources
 from daemon.settings import Settings, parse_settings
+from inference.engine import ModelFiles
 
 PASSWORD = "hunter2-Xyzzy"
 BASE = Path("/etc/mosaicd")
@@ -32,6 +34,11 @@ ENVIRON = {
 }
 CPU = Device("cpu", DeviceKind.CPU, "", 16_000, cores=4)
 GPU = Device("gpu-0", DeviceKind.GPU, "GPU-5c1e", 8192)
+FILES = ModelFiles(BASE / "m.cfg", BASE / "m.weights", BASE / "m.names")
+RUNS = {
+    DeviceKind.CPU: ModelRun(FILES, "openvino", "bfloat16", "tiles", 1, 2, "measured"),
+    DeviceKind.GPU: ModelRun(FILES, "tensorflow", "float16", "mosaic", 4, 1, "measured"),
+}
 W1 = WorkerPlan("w1", CPU, 2, MemoryMode.GROWTH, None)
 W2 = WorkerPlan("w2", GPU, 1, MemoryMode.FRACTION, 2457)
 
@@ -52,7 +59,8 @@ def cameras(count: int, body: str = "") -> Roster:
 
 def job_of(roster: Roster, text: str = "", workers: tuple[WorkerPlan, ...] = (W1, W2), cores: int = 4) -> Job:
     plans = plan_groups(roster, ())
-    return plan_job(settings_of(text), roster, plans, workers, ["dog", "cat"], cores=cores, environ=ENVIRON)
+    labels = ["dog", "cat"]
+    return plan_job(settings_of(text), roster, plans, workers, labels=labels, runs=RUNS, cores=cores, environ=ENVIRON)
 
 
 def environs(job: Job) -> list[dict[str, str]]:

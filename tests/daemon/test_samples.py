@@ -14,7 +14,7 @@ from daemon.settings import Device, Settings, load_settings, parse_settings
 from tests.system.colours import write_model
 
 ETC = Path(__file__).parents[2] / "etc"
-REQUIRED = {("model", "cfg"), ("model", "weights"), ("model", "names")}
+REQUIRED = {("model", "name")}
 
 
 def leaves(values: object, path: KeyPath = ()) -> Iterator[tuple[KeyPath, object]]:
@@ -32,7 +32,7 @@ def written(path: Path) -> dict[KeyPath, object]:
 
 
 def test_the_sample_settings_hold_every_key_with_its_default() -> None:
-    minimal = "model: {cfg: a, weights: b, names: c}"
+    minimal = "model: {name: a}"
     defaults = parse_settings(minimal, file="f", base=Path()).require().model_dump(mode="json")
     expected = {path: value for path, value in leaves(defaults) if path not in REQUIRED}
     found = written(ETC / "mosaicd.yaml")
@@ -77,14 +77,19 @@ def site(tmp_path: Path) -> Path:
     (tmp_path / "cameras.yaml").write_text(roster.replace("enabled: false", "enabled: true"))
     (tmp_path / "secrets").mkdir()
     (tmp_path / "secrets" / "FRONT_DOOR_PASSWORD").write_text("hunter2\n")
-    models = tmp_path / "state" / "models"
-    models.mkdir(parents=True)
-    model = write_model(models)
-    model.cfg.rename(models / "yolo-fastest-1.1-xl.cfg")
-    model.weights.rename(models / "yolo-fastest-1.1-xl.weights")
+    folder = tmp_path / "state" / "models" / "yolo-fastest-1.1-xl"
+    folder.mkdir(parents=True)
+    model = write_model(folder)
+    model.cfg.rename(folder / "model.cfg")
+    model.weights.rename(folder / "model.weights")
     model.names.unlink()
-    (models / "coco.names").write_text("person\ncar\ndog\ncat\nbus\ntruck\n\n")
+    (folder / "model.names").write_text("person\ncar\ndog\ncat\nbus\ntruck\n\n")
     return tmp_path
+
+
+def with_files(folder: Path) -> list[str]:
+    """Overrides that name the model's files in place of its name."""
+    return ["model.name=null", *(f"model.{key}={folder / f'model.{key}'}" for key in ("cfg", "weights", "names"))]
 
 
 def test_the_samples_pass_on_a_machine_that_is_set_up(site: Path) -> None:
@@ -134,33 +139,42 @@ def test_the_rosters_path_may_be_given(site: Path) -> None:
 
 
 def test_missing_files_are_named_with_their_keys_places(site: Path) -> None:
-    models = site / "state" / "models"
-    for file in models.iterdir():
-        file.unlink()
-    (models / "coco.names").mkdir()
+    folder = site / "files"
+    (folder / "model.names").mkdir(parents=True)
     (site / "cameras.yaml").unlink()
-    settings, roster, problems = check(site / "mosaicd.yaml", None, [f"state_dir={site}/none"], SecretSources())
+    overrides = [f"state_dir={site}/none", *with_files(folder)]
+    settings, roster, problems = check(site / "mosaicd.yaml", None, overrides, SecretSources())
     assert settings is not None
     assert roster is None
-    assert [(problem.line > 0, problem.path, problem.message) for problem in problems] == [
-        (False, "state_dir", f"no such folder: {site}/none"),
-        (False, "", "no such file"),
-        (True, "model.cfg", f"no such file: {models}/yolo-fastest-1.1-xl.cfg"),
-        (True, "model.weights", f"no such file: {models}/yolo-fastest-1.1-xl.weights"),
-        (True, "model.names", f"not a file: {models}/coco.names"),
-    ]
+    assert {(problem.path, problem.message) for problem in problems} == {
+        ("state_dir", f"no such folder: {site}/none"),
+        ("model.cfg", f"no such file: {folder}/model.cfg"),
+        ("model.weights", f"no such file: {folder}/model.weights"),
+        ("model.names", f"not a file: {folder}/model.names"),
+        ("", "no such file"),
+    }
     assert has_errors(problems)
 
 
+def test_a_model_that_was_not_fetched_is_named_with_the_command(site: Path) -> None:
+    (site / "state" / "models" / "yolo-fastest-1.1-xl").rename(site / "elsewhere")
+    _, _, problems = check(site / "mosaicd.yaml", None, [], SecretSources())
+    [problem] = problems
+    assert (problem.path, problem.line > 0) == ("model.name", True)
+    assert f"mosaicd models fetch yolo-fastest-1.1-xl --state-dir {site}/state" in problem.message
+
+
 def test_a_state_folder_that_is_a_file_is_a_problem(site: Path) -> None:
-    settings = load_settings(site / "mosaicd.yaml", [f"state_dir={site}/mosaicd.yaml"])
+    folder = site / "state" / "models" / "yolo-fastest-1.1-xl"
+    overrides = [f"state_dir={site}/mosaicd.yaml", *with_files(folder)]
+    settings = load_settings(site / "mosaicd.yaml", overrides)
     assert [str(problem) for problem in check_files(settings)] == [
         f"settings: state_dir: not a folder: {site}/mosaicd.yaml"
     ]
 
 
 def test_what_a_worker_would_refuse_at_a_look_is_a_problem(site: Path) -> None:
-    weights = site / "state" / "models" / "yolo-fastest-1.1-xl.weights"
+    weights = site / "state" / "models" / "yolo-fastest-1.1-xl" / "model.weights"
     whole = weights.read_bytes()
     weights.write_bytes(whole[:-4])
     _, _, problems = check(site / "mosaicd.yaml", None, [], SecretSources())

@@ -36,6 +36,37 @@ def test_model_paths_alone_are_enough() -> None:
     assert found.devices["auto"].memory.fraction is None
 
 
+def test_a_models_name_alone_is_enough() -> None:
+    found = parse_settings("model: {name: demo}", file="f", base=BASE).require()
+    assert (found.model.name, found.model.cfg) == ("demo", None)
+    assert (found.model.engine, found.model.precision, found.model.input, found.model.batch) == ("auto",) * 4
+    assert found.devices["auto"].threads == "auto"
+    assert found.cache_folder == Path("/var/lib/mosaicd/cache")
+    assert settings("cache_dir: /tmp/c").cache_folder == Path("/tmp/c")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (
+            "model: {name: a, cfg: b}",
+            "f:1:23: model.cfg: name stands for all three files, but cfg is given too (leave one out)",
+        ),
+        (
+            "model: {score: 0.5}",
+            "f:1:8: model: no model is named (give name, or cfg, weights and names; `mosaicd models list` knows names)",
+        ),
+        ("model: {name: a, batch: 17}", "f:1:25: model.batch: should be auto or a whole number from 1 to 16"),
+        (
+            "model: {name: a, precision: int8}",
+            "f:1:29: model.precision: should be 'auto', 'float32', 'bfloat16' or 'float16'",
+        ),
+    ],
+)
+def test_a_model_is_named_once(text: str, expected: str) -> None:
+    assert [str(p) for p in parse_settings(text, file="f", base=BASE).problems] == [expected]
+
+
 def test_settings_cannot_be_changed() -> None:
     with pytest.raises(ValidationError):
         settings("").http.port = 1

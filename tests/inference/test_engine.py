@@ -1,11 +1,9 @@
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from inference.engine import EngineOptions, ModelFiles, load_engine, resident_mib
+from inference.engine import EngineOptions, resident_mib
 
 OPTIONS = EngineOptions((64, 64))
 
@@ -35,22 +33,7 @@ def test_a_fraction_needs_its_limit():
     assert replace(OPTIONS, memory_mode="fraction", memory_limit_mib=512).memory_limit_mib == 512
 
 
-def test_an_unknown_engine_is_refused():
-    files = ModelFiles(Path("a.cfg"), Path("a.weights"), Path("a.names"))
-    with pytest.raises(ValueError, match="no engine 'caffe'; there are: tensorflow"):
-        load_engine("caffe", files, OPTIONS)
-
-
 def test_resident_memory_is_read_from_procfs(tmp_path: Path):
     (tmp_path / "status").write_text("Name:\tpython\nVmRSS:\t   2048 kB\n")
     assert resident_mib(tmp_path) == 2.0
     assert resident_mib() > 1
-
-
-def test_the_engine_module_imports_no_framework():
-    program = (
-        "import sys, inference.engine, inference.model, inference.decode; "
-        "print([name for name in ('tensorflow', 'keras') if name in sys.modules])"
-    )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"

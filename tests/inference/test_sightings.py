@@ -11,6 +11,7 @@ from capture.layout import TILES, Canvas, to_canvas
 from capture.messages import Sighting, TileAnswer
 from capture.slot import CanvasHeader, TileHeader
 from inference.engine import Detections
+from inference.inputs import ModelInput
 from inference.sightings import MIN_SIDE, Wishes, answer_tiles
 
 CANVAS = Canvas(832, 512)
@@ -48,7 +49,8 @@ def answer(
     now_s: float = NOW_S,
 ) -> dict[str, TileAnswer]:
     header = CanvasHeader(5, NOW_S, tiles)
-    answers = answer_tiles(canvas, header, found, NAMES, wishes, now_s=now_s, stale_s=STALE_S)
+    placed = ModelInput("mosaic", canvas).place([found])
+    answers = answer_tiles(header, placed, NAMES, wishes, now_s=now_s, stale_s=STALE_S)
     assert len({each.camera for each in answers}) == len(answers)
     return {each.camera: each for each in answers}
 

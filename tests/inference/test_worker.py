@@ -1,11 +1,11 @@
-"""The worker as its supervisor sees it: a real child with real TensorFlow, fed through real slots."""
+"""The worker as its supervisor sees it: a real child with a real engine, fed through real slots."""
 
 import os
 import resource
 import signal
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -40,11 +40,15 @@ class Worker:
         self.child.spawn()
         self.said: list[object] = []
         fields = {
-            "engine": "tensorflow",
+            "engine": "openvino",
+            "precision": "float32",
+            "input": "mosaic",
             "cfg": str(model.cfg),
             "weights": str(model.weights),
             "names": str(model.names),
+            "cache_dir": str(model.cfg.parent / "cache"),
             "canvas_wh": (CANVAS.w, CANVAS.h),
+            "batch": 1,
             "threads": 1,
             "on_gpu": False,
             "memory_mode": "fraction",
@@ -79,13 +83,25 @@ class Worker:
 
 
 @pytest.fixture
-def worker(model: Model) -> Iterator[Worker]:
-    worker = Worker(model)
-    worker.wait_for(Ready)
-    yield worker
-    if worker.child.pid is not None:
-        os.kill(worker.child.pid, signal.SIGKILL)
-        worker.death()
+def start(model: Model) -> Iterator[Callable[..., Worker]]:
+    """Starts workers, and ends what is left of them."""
+    started: list[Worker] = []
+
+    def start(**changes) -> Worker:
+        started.append(Worker(model, **changes))
+        started[-1].wait_for(Ready)
+        return started[-1]
+
+    yield start
+    for worker in started:
+        if worker.child.pid is not None:
+            os.kill(worker.child.pid, signal.SIGKILL)
+            worker.death()
+
+
+@pytest.fixture
+def worker(start) -> Worker:
+    return start()
 
 
 def header(tile: int, camera: str, number: int, at_s: float) -> TileHeader:
@@ -109,7 +125,17 @@ def assign(worker: Worker, slot: SlotWriter, slot_id: int, mosaic: str = "m1", *
     assert worker.child.send(message, (slot.fd, slot.wake_fd))
 
 
-def test_each_tiles_colour_is_seen_in_its_own_camera(worker):
+@pytest.mark.parametrize(
+    ("engine", "precision", "way"),
+    [
+        ("openvino", "float32", "mosaic"),
+        ("openvino", "bfloat16", "tiles"),
+        ("tensorflow", "float32", "tiles"),
+        ("tensorflow", "bfloat16", "mosaic"),
+    ],
+)
+def test_each_tiles_colour_is_seen_in_its_own_camera(start, engine, precision, way):
+    worker = start(engine=engine, precision=precision, input=way)
     slot = SlotWriter("m1", CANVAS)
     publish(slot, 1, LABELS[:4])
     assign(worker, slot, 1)
@@ -121,6 +147,29 @@ def test_each_tiles_colour_is_seen_in_its_own_camera(worker):
         assert {sighting.label for sighting in tile.sightings} == {tile.camera}
         assert tile.source_wh == SOURCE_WH
     slot.close()
+
+
+@pytest.mark.parametrize("way", ["mosaic", "tiles"])
+def test_a_batch_of_mosaics_is_answered_each_with_its_own(start, way):
+    worker = start(batch=3, input=way)
+    slots = {f"m{number}": SlotWriter(f"m{number}", CANVAS) for number in range(1, 4)}
+    shown = {name: LABELS[turn:4] + LABELS[:turn] for turn, name in enumerate(slots)}
+    # Before any is assigned, so that all three wait at once.
+    for name, slot in slots.items():
+        publish(slot, 1, shown[name])
+    for slot_id, (name, slot) in enumerate(slots.items()):
+        assign(worker, slot, slot_id, name)
+    worker.wait_until(lambda: len(worker.answers()) == 3)
+    assert sorted(answer.mosaic for answer in worker.answers()) == sorted(slots)
+    for answer in worker.answers():
+        assert tuple(tile.camera for tile in answer.tiles) == shown[answer.mosaic]
+        assert all({sighting.label for sighting in tile.sightings} == {tile.camera} for tile in answer.tiles)
+    # Two of three: no batch, answered one by one.
+    for name in ("m1", "m2"):
+        publish(slots[name], 2, shown[name])
+    worker.wait_until(lambda: len(worker.answers()) == 5)
+    for slot in slots.values():
+        slot.close()
 
 
 def test_wishes_are_kept(worker):
@@ -202,12 +251,32 @@ def test_a_model_that_can_never_work_is_its_own_exit_code(model, tmp_path: Path,
     assert str(wrong) in death.last_words.message
 
 
-def test_a_quota_too_small_to_load_is_the_kernels_wall(model):
-    """300 MiB of data do not hold TensorFlow: however it dies, it does not become ready."""
-    worker = Worker(model, memory_limit_mib=300)
+@pytest.mark.parametrize(("engine", "limit_mib"), [("openvino", 30), ("tensorflow", 300)])
+def test_a_quota_too_small_to_load_is_the_kernels_wall(model, engine, limit_mib):
+    """However it dies, it does not become ready."""
+    worker = Worker(model, engine=engine, memory_limit_mib=limit_mib)
     death = worker.death()
     assert death.returncode not in (ExitCode.OK, ExitCode.MODEL)
     assert not any(isinstance(message, Ready) for message in worker.said)
+
+
+def test_a_restarted_worker_takes_the_graph_from_the_cache(start, tmp_path: Path):
+    start(cache_dir=str(tmp_path))
+    [graph] = tmp_path.glob("openvino-*/model.xml")
+    made = graph.stat().st_ino
+    start(cache_dir=str(tmp_path))
+    assert graph.stat().st_ino == made
+
+
+def test_a_damaged_graph_is_built_anew_by_the_next_worker(start, model, tmp_path: Path):
+    start(cache_dir=str(tmp_path))
+    [graph] = tmp_path.glob("openvino-*/model.xml")
+    graph.write_bytes(graph.read_bytes()[:100])
+    death = Worker(model, cache_dir=str(tmp_path)).death()
+    assert death.returncode == ExitCode.BROKEN
+    assert "OpenVINO" in death.last_words.message
+    assert not graph.exists()
+    start(cache_dir=str(tmp_path))
 
 
 def test_the_quota_is_the_processs_rlimit(worker):

@@ -114,6 +114,8 @@ def settings_text(folder: Path, model: Model, extra: Mapping[str, Any]) -> str:
     """Return settings; YAML is a superset of JSON."""
     settings: dict[str, Any] = {
         "state_dir": str(folder / "state"),
+        # Built and measured once for all tests.
+        "cache_dir": str(model.cfg.parent / "cache"),
         "http": {"port": 0},
         "model": {"cfg": str(model.cfg), "weights": str(model.weights), "names": str(model.names)},
         "devices": {"cpu": {"workers": 2}},

@@ -1,0 +1,155 @@
+"""How the model is run on each kind of device: files, engine, precision, input, batch, threads.
+
+Turns every `auto` of the settings into a value, before any worker is planned, and says why. Reads the model's files
+and, the first time, has the choices measured (`inference.tuning`), which takes seconds.
+"""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import get_args
+
+from daemon.devices import Device, DeviceKind
+from daemon.logs import fields
+from daemon.models.errors import ModelsError
+from daemon.models.store import resolve
+from daemon.settings import Settings
+from inference.cache import model_digest
+from inference.engine import ModelFiles, Precision
+from inference.engines import Choice, Impossible, choose_engine, choose_precision, cpu_flags, installed_engines
+from inference.evaluation.process import MeasurerError
+from inference.evaluation.verdicts import Verdict, VerdictsError, is_refuted, load_verdicts
+from inference.inputs import InputKind
+from inference.tuning import Question, Tuned, tune
+
+log = logging.getLogger(__name__)
+
+BATCH = {DeviceKind.CPU: 1, DeviceKind.GPU: 4}
+"""What `batch: auto` is: a GPU does several images in little more time than one, a CPU thread does not."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRun:
+    """All that a worker has to know of its model."""
+
+    files: ModelFiles
+    engine: str
+    precision: Precision
+    input: InputKind
+    batch: int
+    threads: int
+    """CPU threads of a worker; on a GPU of its host side."""
+    why: str
+    """For the log."""
+
+    @property
+    def spoken(self) -> dict[str, object]:
+        """Fields of a log line."""
+        return {
+            "engine": self.engine,
+            "precision": self.precision,
+            "input": self.input,
+            "batch": self.batch,
+            "threads": self.threads,
+            "why": self.why,
+        }
+
+
+class CannotRunError(Exception):
+    """The settings want what cannot be had here; the message names key and remedy."""
+
+
+def model_files(settings: Settings) -> ModelFiles:
+    """The model's three files. Raises ModelsError for a name whose files are not there."""
+    model = settings.model
+    if model.name is not None:
+        paths = resolve(model.name, settings.state_dir)
+        return ModelFiles(paths.cfg, paths.weights, paths.names)
+    assert model.cfg and model.weights and model.names, "the settings are valid"
+    return ModelFiles(model.cfg, model.weights, model.names)
+
+
+def plan_runs(
+    settings: Settings, devices: Sequence[Device], threads: Mapping[DeviceKind, int | None], mosaics: int
+) -> dict[DeviceKind, ModelRun]:
+    """How the model is run on each kind of device that `threads` names (None: `auto`). Blocks while it measures.
+
+    Raises CannotRunError.
+    """
+    try:
+        files = model_files(settings)
+        digest = model_digest(files)
+    except ModelsError as error:
+        raise CannotRunError(f"model.name: {error}") from error
+    except OSError as error:
+        raise CannotRunError(f"{error.filename}: {error.strerror}. Check path and permissions") from error
+    verdicts = _verdicts(settings)
+    runs: dict[DeviceKind, ModelRun] = {}
+    for kind, wanted_threads in threads.items():
+        engine = _taken("engine", choose_engine(settings.model.engine, kind.value, installed_engines()))
+        refuted = [name for name in get_args(Precision) if is_refuted(verdicts, digest, engine.value, name)]
+        precision = _taken(
+            "precision", choose_precision(settings.model.precision, engine.value, kind.value, cpu_flags(), refuted)
+        )
+        wanted_input = settings.model.input
+        cores = max((device.cores for device in devices if device.kind is kind), default=0) or 1
+        counts = (1,) if kind is DeviceKind.GPU else tuple(sorted({1, cores}))
+        question = Question(
+            files=files,
+            engine=engine.value,
+            precision=_precision(precision.value),
+            device=kind.value,
+            canvas_wh=(settings.mosaic.canvas.width, settings.mosaic.canvas.height),
+            cores=cores,
+            mosaics=mosaics,
+            inputs=("mosaic", "tiles") if wanted_input == "auto" else (wanted_input,),
+            threads=counts if wanted_threads is None else (wanted_threads,),
+            cache_dir=settings.cache_folder,
+        )
+        tuned = _tuned(question)
+        batch = settings.model.batch
+        runs[kind] = ModelRun(
+            files=files,
+            engine=question.engine,
+            precision=question.precision,
+            input=tuned.input,
+            batch=batch if isinstance(batch, int) else min(BATCH[kind], mosaics),
+            threads=tuned.threads,
+            why=_why(engine, precision, tuned),
+        )
+    return runs
+
+
+def _taken(key: str, choice: Choice | Impossible) -> Choice:
+    if isinstance(choice, Impossible):
+        raise CannotRunError(f"model.{key}: {choice.why}")
+    return choice
+
+
+def _precision(value: str) -> Precision:
+    return next(name for name in get_args(Precision) if name == value)
+
+
+def _verdicts(settings: Settings) -> tuple[Verdict, ...]:
+    try:
+        return load_verdicts(settings.cache_folder)
+    except VerdictsError as error:
+        log.warning("measured precisions not considered", extra=fields(error=str(error)))
+        return ()
+
+
+def _tuned(question: Question) -> Tuned:
+    first = Tuned(question.inputs[0], question.threads[0], {})
+    if not question.is_open:
+        return first
+    try:
+        return tune(question, log.info)
+    except (MeasurerError, OSError) as error:
+        # Workers will say more if they cannot load it either.
+        log.warning("not measured, so the plainest way is taken", extra=fields(error=str(error)))
+        return replace(first, mosaics_per_s={})
+
+
+def _why(engine: Choice, precision: Choice, tuned: Tuned) -> str:
+    rates = ", ".join(f"{way} {rate:.1f}/s" for way, rate in tuned.mosaics_per_s.items())
+    return f"engine: {engine.why}; precision: {precision.why}" + (f"; measured mosaics: {rates}" if rates else "")

@@ -1,0 +1,131 @@
+"""Builds a model's graph for one engine, in a process of its own: `python -m inference.export`.
+
+Building takes Keras and several times the weights' memory, neither of which a worker should keep. The order comes on
+stdin, the outcome goes to stdout, both JSON. Entry point: it chooses Keras's backend by the environment, which Keras
+reads when it is imported. `exported` is the other side: it starts the process and translates its outcome.
+"""
+
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import import_module
+from importlib.metadata import version
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from inference import cache
+from inference.engine import EngineFailed, ModelFiles, ModelUnusable, OutOfMemory
+from inference.engines import ENGINES
+
+PR_SET_PDEATHSIG: Final = 1
+"""linux/prctl.h."""
+COMMAND: Final = (sys.executable, "-P", "-m", "inference.export")
+
+
+class Order(msgspec.Struct, frozen=True):
+    """What to build, and into which folder."""
+
+    engine: str
+    cfg: str
+    weights: str
+    names: str
+    input_wh: tuple[int, int]
+    folder: str
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """How it went. `error` is the name of what was raised, empty where all is well."""
+
+    error: str = ""
+    message: str = ""
+
+
+@contextmanager
+def exported(engine: str, files: ModelFiles, input_wh: tuple[int, int], cache_dir: Path | None) -> Iterator[Path]:
+    """The folder with the model's graph for this engine, from the cache or built now; takes seconds then.
+
+    Raises ModelUnusable, OutOfMemory, EngineFailed.
+    """
+    try:
+        name = graph_name(engine, files, input_wh)
+        with cache.kept(cache_dir, name, lambda folder: _build(engine, files, input_wh, folder)) as folder:
+            yield folder
+    except OSError as error:
+        raise EngineFailed(f"the model's graph cannot be built: {error}") from error
+
+
+def graph_name(engine: str, files: ModelFiles, input_wh: tuple[int, int]) -> str:
+    """What the cache calls this graph: another cfg, weights, size or version of any part is another name.
+
+    Raises ModelUnusable.
+    """
+    try:
+        digest = cache.model_digest(files)
+    except OSError as error:
+        raise ModelUnusable(f"{error.filename}: {error.strerror}. Check path and permissions") from error
+    kind = ENGINES[engine]
+    here = Path(__file__).parent
+    code = cache.source_digest([*(here / "darknet").glob("*.py"), here / f"{kind.module.rpartition('.')[2]}.py"])
+    versions = [version(name) for name in ("keras", kind.keras_backend)]
+    return f"{engine}-{cache.digest_of(digest, input_wh, code, versions)}"
+
+
+def _build(engine: str, files: ModelFiles, input_wh: tuple[int, int], folder: Path) -> None:
+    order = Order(engine, str(files.cfg), str(files.weights), str(files.names), input_wh, str(folder))
+    done = subprocess.run(COMMAND, input=msgspec.json.encode(order), stdout=subprocess.PIPE, check=False)
+    try:
+        outcome = msgspec.json.decode(done.stdout, type=Outcome)
+    except msgspec.DecodeError:
+        if done.returncode in (-signal.SIGKILL, -signal.SIGABRT):
+            raise OutOfMemory(f"building the model's graph ended by signal {-done.returncode}") from None
+        raise EngineFailed(f"building the model's graph ended with code {done.returncode}") from None
+    match outcome.error:
+        case "":
+            return
+        case "OSError":
+            raise OSError(outcome.message)
+        case "ModelUnusable":
+            raise ModelUnusable(outcome.message)
+        case "OutOfMemory" | "MemoryError":
+            raise OutOfMemory(f"building the model's graph: {outcome.message}")
+        case _:
+            raise EngineFailed(f"building the model's graph: {outcome.error}: {outcome.message}")
+
+
+def build(order: Order) -> None:
+    """Carry out an order; this process's Keras must not have been imported yet. Raises EngineError, OSError."""
+    from inference.model import read_model
+
+    model = read_model(ModelFiles(Path(order.cfg), Path(order.weights), Path(order.names)), order.input_wh)
+    import_module(ENGINES[order.engine].module).export(model, Path(order.folder))
+
+
+def main() -> None:
+    """Entry point of ``python -m inference.export``."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)  # whoever asked is gone: nobody wants it
+    order = msgspec.json.decode(sys.stdin.buffer.read(), type=Order)
+    answer = os.dup(1)
+    os.dup2(2, 1)  # libraries print where they like
+    os.environ["KERAS_BACKEND"] = ENGINES[order.engine].keras_backend
+    os.environ["CUDA_VISIBLE_DEVICES"] = "-1"  # the device is the worker's; building needs none
+    try:
+        build(order)
+        outcome = Outcome()
+    except OSError as error:
+        outcome = Outcome("OSError", str(error))
+    except Exception as error:  # noqa: BLE001 - the top of the process: report and end
+        outcome = Outcome(type(error).__name__, str(error)[:2000])
+    with os.fdopen(answer, "wb") as out:
+        out.write(msgspec.json.encode(outcome))
+    sys.stderr.flush()
+    os._exit(0 if not outcome.error else 1)
+
+
+if __name__ == "__main__":
+    main()
