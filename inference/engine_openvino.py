@@ -18,7 +18,7 @@ from openvino.preprocess import PrePostProcessor
 
 from inference.decode import Floats
 from inference.engine import EngineFailed, EngineOptions, MemoryUse, OutOfMemory, resident_mib
-from inference.model import Model
+from inference.model import Model, keras_model
 
 GRAPH: Final = "model.xml"
 
@@ -36,12 +36,10 @@ def export(model: Model, folder: Path) -> None:
     """
     import keras
 
-    from inference.darknet.build import build_model
-
     keras.config.set_image_data_format("channels_first")
     raw = folder / "raw.xml"
     with _translated():
-        build_model(model.network, model.weights).export(str(raw), format="openvino", verbose=False)
+        keras_model(model).export(str(raw), format="openvino", verbose=False)
         core = ov.Core()
         graph = core.read_model(raw)
         shape = model.network.input_shape

@@ -26,7 +26,7 @@ from inference.engine import (
     OutOfMemory,
     resident_mib,
 )
-from inference.model import Model
+from inference.model import Model, keras_model
 
 Graph = Callable[[Any], Any]
 """A uint8 tensor of images to a list of raw maps, one a head."""
@@ -49,18 +49,16 @@ def export(model: Model, folder: Path) -> None:
 
     Raises OutOfMemory, EngineFailed.
     """
-    from inference.darknet.build import build_model
-
     with _translated():
-        keras_model = build_model(model.network, model.weights)
+        built = keras_model(model)
         shape = model.network.input_shape
         signature = tf.TensorSpec((None, shape.height, shape.width, shape.channels), tf.uint8, name="images")
 
         def raw_maps(images: Any) -> Any:
-            return tf.nest.flatten(keras_model(tf.cast(images, tf.float32) * (1 / 255), training=False))
+            return tf.nest.flatten(built(tf.cast(images, tf.float32) * (1 / 255), training=False))
 
         module = tf.Module()
-        module.variables_kept = keras_model.variables
+        module.variables_kept = built.variables
         module.raw_maps = tf.function(raw_maps, input_signature=[signature], autograph=False)
         tf.saved_model.save(module, str(folder))
 

@@ -1,18 +1,23 @@
 """Reads the files of a detector, whatever engine is to run it; wraps every way they can be wrong into ModelUnusable.
 
-Knows no framework. The one place that turns the readers' errors into what a worker reports.
+Knows no framework (`keras_model` loads one). The one place that turns the readers' errors into what a worker reports.
 """
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
 
 from inference.darknet.cfg import CfgError, read_cfg
 from inference.darknet.layers import Network
 from inference.darknet.network import InputSizeError, resolve_network
-from inference.darknet.weights import DarknetWeights, WeightsError, check_size, read_weights
+from inference.darknet.weights import DarknetWeights, WeightsError, check_size, read_weights, zero_weights
 from inference.engine import ModelFiles, ModelUnusable
+from inference.kerasfile import KerasFileError, check_keras_file, is_keras_file, load_weights
 from inference.labels import LabelsError, read_labels
+
+_KERAS_REMEDY: Final = "Give the .keras file that was saved from the model of this cfg"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -22,6 +27,21 @@ class Model:
     network: Network
     weights: DarknetWeights
     labels: tuple[str, ...]
+    keras_file: Path | None = None
+    """Where the weights really are, if in a `.keras` file; `weights` are zeros then."""
+
+
+def keras_model(model: Model) -> Any:
+    """The model in Keras, of whatever backend it runs on, with its weights. Raises ModelUnusable."""
+    from inference.darknet.build import build_model
+
+    built = build_model(model.network, model.weights)
+    if model.keras_file is not None:
+        try:
+            built.set_weights(load_weights(model.keras_file, [tuple(weight.shape) for weight in built.weights]))
+        except KerasFileError as error:
+            raise ModelUnusable(f"{error}. {_KERAS_REMEDY}") from error
+    return built
 
 
 def inspect_model(files: ModelFiles, input_wh: tuple[int, int] | None) -> tuple[Network, tuple[str, ...]]:
@@ -37,7 +57,10 @@ def inspect_model(files: ModelFiles, input_wh: tuple[int, int] | None) -> tuple[
             if head.classes != classes:
                 message = f"[yolo] has {head.classes} classes, the first [yolo] has {classes}"
                 raise CfgError(files.cfg, head.line, message)
-        check_size(files.weights, network)
+        if is_keras_file(files.weights):
+            check_keras_file(files.weights, network)
+        else:
+            check_size(files.weights, network)
     return network, labels
 
 
@@ -47,6 +70,8 @@ def read_model(files: ModelFiles, input_wh: tuple[int, int] | None) -> Model:
     Raises ModelUnusable.
     """
     network, labels = inspect_model(files, input_wh)
+    if is_keras_file(files.weights):
+        return Model(network, zero_weights(network), labels, files.weights)
     with _judged(files):
         return Model(network, read_weights(files.weights, network), labels)
 
@@ -61,6 +86,8 @@ def _judged(files: ModelFiles) -> Iterator[None]:
         raise ModelUnusable(f"{files.cfg}: {error}. Change the canvas or the tile size") from error
     except WeightsError as error:
         raise ModelUnusable(f"{error}. Give the weights that belong to the cfg, fetched in full") from error
+    except KerasFileError as error:
+        raise ModelUnusable(f"{error}. {_KERAS_REMEDY}") from error
     except LabelsError as error:
         raise ModelUnusable(f"{error}. Give the names that the weights were trained with") from error
     except OSError as error:

@@ -133,6 +133,20 @@ def read_weights(path: Path, network: Network) -> DarknetWeights:
         return split_weights(file.read(actual_bytes), network, path)
 
 
+def zero_weights(network: Network) -> DarknetWeights:
+    """Weights of the right shapes, all of them 0, without batch norm: for whoever puts others in their place."""
+    return DarknetWeights(
+        Header(),
+        tuple(
+            ConvolutionWeights(
+                np.zeros(layer.shape.channels, np.float32), None, np.zeros(_kernel_shape(layer), np.float32)
+            )
+            for layer in network.convolutions
+        ),
+        tuple(np.zeros(layer.weights_shape, np.float32) for layer in network.weighted if isinstance(layer, Shortcut)),
+    )
+
+
 def check_size(path: Path, network: Network) -> None:
     """Raises WeightsError unless the file has the length that this network wants; reads no more than its header."""
     with path.open("rb") as file:
@@ -259,6 +273,10 @@ def _split_convolution(values: Array, layer: Convolution) -> ConvolutionWeights:
     filters = layer.shape.channels
     rows = 4 if layer.batch_normalize else 1
     biases, *norm = values[: rows * filters].reshape(rows, filters)
-    channels, size = layer.source_shape.channels // layer.groups, layer.window.size
-    kernel = values[rows * filters :].reshape(filters, channels, size, size)
+    kernel = values[rows * filters :].reshape(_kernel_shape(layer))
     return ConvolutionWeights(biases, BatchNorm(*norm) if norm else None, kernel)
+
+
+def _kernel_shape(layer: Convolution) -> tuple[int, int, int, int]:
+    size = layer.window.size
+    return layer.shape.channels, layer.source_shape.channels // layer.groups, size, size

@@ -50,8 +50,8 @@ def test_what_is_wrong_in_each_file_is_told_with_a_remedy(files: ModelFiles):
         ModelUnusable, match=r"small\.weights: \d+ bytes, but .*small\.cfg wants \d+.* Give the weights"
     ):
         read_model(files, None)
-    files.cfg.write_text(SMALL_CFG + "new_coords=1\n")
-    with pytest.raises(ModelUnusable, match=r"small\.cfg:\d+: \[yolo\] new_coords=1 is not supported\. Give a cfg"):
+    files.cfg.write_text(SMALL_CFG + "newer_coords=1\n")
+    with pytest.raises(ModelUnusable, match=r"small\.cfg:\d+: \[yolo\] newer_coords=1 is not supported\. Give a cfg"):
         read_model(files, None)
 
 
