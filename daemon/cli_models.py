@@ -106,7 +106,7 @@ def fetch(
         except KeyboardInterrupt:
             typer.echo(f"\nStopped. To go on: mosaicd models fetch {name} --state-dir {state}", err=True)
             raise typer.Exit(130) from None
-    typer.echo(f"{name} is stored in {paths.cfg.parent}.")
+    typer.echo(f"{name} is stored in {paths.cfg.parent}. {_how_to_use(name)}")
 
 
 @app.command(
@@ -154,7 +154,9 @@ def add(
     name: NameArgument,
     *,
     cfg: Annotated[Path, typer.Option(metavar="FILE", help="A Darknet network.", exists=True, dir_okay=False)],
-    weights: Annotated[Path, typer.Option(metavar="FILE", help="Its weights.", exists=True, dir_okay=False)],
+    weights: Annotated[
+        Path, typer.Option(metavar="FILE", help="Its weights, or a .keras file.", exists=True, dir_okay=False)
+    ],
     names: Annotated[Path, typer.Option(metavar="FILE", help="Its labels, one a line.", exists=True, dir_okay=False)],
     force: Annotated[bool, typer.Option("--force", help="Replace a model of this name.")] = False,
     settings: SettingsOption = None,
@@ -173,7 +175,11 @@ def add(
             replace=force,
             catalog=_catalog(context),
         )
-    typer.echo(f"{name} is stored in {paths.cfg.parent}.")
+    typer.echo(f"{name} is stored in {paths.cfg.parent}. {_how_to_use(name)}")
+
+
+def _how_to_use(name: str) -> str:
+    return f"In the settings: model: {{name: {name}}}"
 
 
 def _catalog(context: typer.Context) -> "Catalog":

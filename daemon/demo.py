@@ -24,12 +24,13 @@ from rich.console import Console
 from rich.live import Live
 
 from capture.exits import ExitCode
-from daemon.demo_material import DATA, DemoError, DemoOptions, Material, find_material
+from daemon.demo_material import DemoError, DemoOptions, Material, find_material
 from daemon.demo_view import Outcome, after, exit_code, plain_line, reading, summary, view, with_lines
 from daemon.metrics import parse
 
 _HTTP_PORT = 9109
-_ROSTER_WITHIN_S = 60.0
+_ROSTER_WITHIN_S = 600.0
+"""The first time, scenes are rendered; a small machine takes a minute or two."""
 _DAEMON_STOPS_WITHIN_S = 30.0
 _SIMULATOR_STOPS_WITHIN_S = 10.0
 _LOOK_EVERY_S = 1.0
@@ -39,15 +40,16 @@ _PR_SET_PDEATHSIG = 1
 _STOPPING = frozenset({signal.SIGINT, signal.SIGTERM})
 
 
-def settings_text(material: Material, folder: Path, port: int) -> str:
+def settings_text(material: Material, folder: Path, cache_dir: Path, port: int) -> str:
     """Return the demo's settings file: JSON, which is YAML too."""
     return json.dumps(
         {
             "state_dir": str(folder / "state"),
             "secrets_dir": str(folder / "secrets"),
+            "cache_dir": str(cache_dir / "models"),
             "roster": str(folder / "cameras.yaml"),
             "http": {"address": "127.0.0.1", "port": port},
-            "model": {"cfg": str(material.cfg), "weights": str(material.weights), "names": str(material.names)},
+            "model": material.model,
         },
         indent=2,
     )
@@ -68,12 +70,12 @@ def free_port(wanted: int) -> int:
 
 
 class Process:
-    """One of the two processes; owned by the demo's thread, which stops it. Its output goes to a log file."""
+    """One of the two processes; owned by the demo's thread, which stops it. Its output goes to the file `log`."""
 
     def __init__(self, name: str, arguments: Sequence[str], folder: Path) -> None:
         self.name = name
-        self._log = folder / f"{name}.log"
-        with self._log.open("wb") as log:
+        self.log = folder / f"{name}.log"
+        with self.log.open("wb") as log:
             self._process = subprocess.Popen(
                 arguments,
                 stdin=subprocess.DEVNULL,
@@ -108,7 +110,7 @@ class Process:
             raise DemoError(f"{self.name} ended with exit code {code}; its last lines:\n{self._log_end()}")
 
     def _log_end(self) -> str:
-        lines = self._log.read_text(errors="replace").splitlines()[-_LOG_LINES:]
+        lines = self.log.read_text(errors="replace").splitlines()[-_LOG_LINES:]
         return "\n".join(f"  {line}" for line in lines) or "  (nothing)"
 
 
@@ -166,10 +168,10 @@ def _signals_held_back() -> Iterator[Callable[[float], bool]]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def run(options: DemoOptions, data: Path = DATA, mosaicd: Sequence[str] = (), out: TextIO = sys.stdout) -> int:
+def run(options: DemoOptions, mosaicd: Sequence[str] = (), out: TextIO = sys.stdout) -> int:
     """Run the demo; return its exit code. Main thread only. ``mosaicd`` is the command to start, for tests."""
     try:
-        material = find_material(options, data)
+        material = find_material(options)
         with tempfile.TemporaryDirectory(prefix="mosaicd-demo-") as folder, _signals_held_back() as wait_stop:
             command = tuple(mosaicd) or (sys.executable, "-P", "-m", "daemon.cli")
             return _run(
@@ -196,18 +198,20 @@ def _run(
 ) -> int:
     port, roster, settings = free_port(_HTTP_PORT), folder / "cameras.yaml", folder / "mosaicd.yaml"
     (folder / "state").mkdir()
-    settings.write_text(settings_text(material, folder, port))
-    watch = Watch(options, folder, port, out)
-    print(
-        f"mosaicd demo: {options.cameras} cameras showing {len(material.videos)} videos, {material.cfg.stem}", file=out
-    )
+    settings.write_text(settings_text(material, folder, options.cache_dir, port))
+    footage = f"{len(material.videos)} videos" if material.videos else "synthetic scenes"
+    print(f"mosaicd demo: {options.cameras} cameras showing {footage}", file=out, flush=True)
+    if material.note:
+        print(f"mosaicd demo: {material.note}", file=out, flush=True)
     with ExitStack() as started:  # left in reverse order: the daemon stops first, so it never sees a camera go
         shares = [part for video in material.videos for part in ("--video", video)]
         cameras = ["--cameras", str(options.cameras), "--port", "0", "--roster", str(roster)]
-        simulator = Process("simulate", [*command, "simulate", *cameras, *shares], folder)
+        kept = ["--scenes-folder", str(options.cache_dir / "scenes")]
+        simulator = Process("simulate", [*command, "simulate", *cameras, *kept, *shares], folder)
         started.callback(simulator.stop, _SIMULATOR_STOPS_WITHIN_S)
-        if _wait_roster(roster, simulator, wait_stop):
+        if _wait_roster(roster, simulator, wait_stop, out):
             return ExitCode.OK
+        watch = Watch(options, folder, port, out)
         daemon = Process("run", [*command, "run", "--settings", str(settings)], folder)
         started.callback(daemon.stop, _DAEMON_STOPS_WITHIN_S)
         was_interrupted = watch.run((simulator, daemon), wait_stop)
@@ -216,11 +220,14 @@ def _run(
     return exit_code(watch.outcome, was_interrupted=was_interrupted)
 
 
-def _wait_roster(roster: Path, simulator: Process, wait_stop: Callable[[float], bool]) -> bool:
-    """Wait until the simulator has written the roster; return whether a stop came first."""
+def _wait_roster(roster: Path, simulator: Process, wait_stop: Callable[[float], bool], out: TextIO) -> bool:
+    """Wait until the simulator has written the roster, showing what it says; return whether a stop came first."""
     deadline_s = time.monotonic() + _ROSTER_WITHIN_S
+    said = Tail(simulator.log)
     while not roster.exists():
         simulator.check()
+        for line in said.read_lines():
+            print(line, file=out, flush=True)
         if time.monotonic() > deadline_s:
             raise DemoError(f"the cameras were not there within {_ROSTER_WITHIN_S:g} s")
         if wait_stop(0.1):

@@ -1,4 +1,4 @@
-"""Footage and model for the demo: what was asked for, else what developers have beside the repository.
+"""Footage and model for the demo: what was asked for, else synthetic scenes and the model that comes with mosaicd.
 
 Only looks at the disk. DemoError, here because this is where a demo fails first, is the error of the whole demo.
 """
@@ -6,10 +6,7 @@ Only looks at the disk. DemoError, here because this is where a demo fails first
 from dataclasses import dataclass
 from pathlib import Path
 
-DATA = Path(__file__).parents[2] / "shared" / "data"
-"""Footage and model of developers, beside the repository; never part of it."""
-
-_MANY_PEOPLE = "Retail02_short.mp4"
+from daemon.models.catalog import EMBEDDED
 
 
 class DemoError(Exception):
@@ -20,12 +17,14 @@ class DemoError(Exception):
 class DemoOptions:
     """What ``mosaicd demo`` was asked for."""
 
+    cache_dir: Path
+    """Where rendered scenes and built models are kept for the next time."""
     seconds: float = 0.0
     """0 until Ctrl-C."""
     videos: tuple[str, ...] = ()
-    """FILE or FILE:COUNT; none for the developers' footage."""
+    """FILE or FILE:COUNT; none for synthetic scenes."""
     cfg: Path | None = None
-    """None for the developers' model."""
+    """None for the model that comes with mosaicd, which knows those scenes only."""
     weights: Path | None = None
     """None for the file beside the cfg."""
     names: Path | None = None
@@ -37,40 +36,29 @@ class Material:
     """Footage and model, all of it found on disk."""
 
     videos: tuple[str, ...]
-    cfg: Path
-    weights: Path
-    names: Path
+    """None: synthetic scenes."""
+    model: dict[str, str]
+    """The model as the settings write it."""
+    note: str = ""
+    """What a person should know about it; empty where there is nothing."""
 
 
-def find_material(options: DemoOptions, data: Path = DATA) -> Material:
-    """Return what was asked for, and the developers' footage and model for the rest; DemoError where there is none."""
-    videos = options.videos or _default_videos(data / "videos", options.cameras)
-    cfg = options.cfg or data / "weights" / "yolo-fastest" / "yolo-fastest-1.1-xl.cfg"
-    lacking = [
-        *([] if videos else ["footage (VIDEO=file.mp4)"]),
-        *([] if options.cfg or cfg.is_file() else ["model (MODEL=net.cfg, its .weights and .names beside it)"]),
-    ]
-    if lacking:
-        raise DemoError(f"no {' and no '.join(lacking)}, and none in {data}")
-    for video in videos:
+def find_material(options: DemoOptions) -> Material:
+    """Return what was asked for, and mosaicd's own for the rest; DemoError for a file that is not there."""
+    for video in options.videos:
         if not Path(video).is_file() and not Path(video.rpartition(":")[0]).is_file():
             raise DemoError(f"no such footage: {video}")
-    weights = options.weights or cfg.with_suffix(".weights")
-    names = options.names or _names_beside(cfg)
-    for path, option in ((cfg, "--model"), (weights, "--weights"), (names, "--names")):
+    if options.cfg is None:
+        note = "the model of the demo knows synthetic scenes only; for real footage give another with --model"
+        return Material(options.videos, {"name": EMBEDDED}, note if options.videos else "")
+    weights = options.weights or options.cfg.with_suffix(".weights")
+    names = options.names or _names_beside(options.cfg)
+    for path, option in ((options.cfg, "--model"), (weights, "--weights"), (names, "--names")):
         if not path.is_file():
             raise DemoError(f"no such file: {path} (give it with {option})")
-    return Material(tuple(videos), cfg.absolute(), weights.absolute(), names.absolute())
-
-
-def _default_videos(folder: Path, cameras: int) -> tuple[str, ...]:
-    """All footage of the folder: four cameras of the one with many people, which is heavy, the rest spread evenly."""
-    files = sorted(folder.glob("*.mp4"))
-    heavy = [file for file in files if file.name == _MANY_PEOPLE]
-    light = [str(file) for file in files if file.name != _MANY_PEOPLE]
-    if not heavy or cameras <= 4:
-        return tuple(str(file) for file in (heavy or files))
-    return (f"{heavy[0]}:4", *light) if light else (str(heavy[0]),)
+    files = {"cfg": options.cfg, "weights": weights, "names": names}
+    note = "" if options.videos else "synthetic scenes: a model for real footage sees little in them; give --video too"
+    return Material(options.videos, {key: str(path.absolute()) for key, path in files.items()}, note)
 
 
 def _names_beside(cfg: Path) -> Path:

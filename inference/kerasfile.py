@@ -5,13 +5,15 @@ stranger's file: it is looked at as an archive first, and loaded with `safe_mode
 Only `load_weights` imports keras.
 """
 
+import tempfile
 import zipfile
 from pathlib import Path
 from typing import Any, Final
 
 from inference.darknet.layers import Network, Shortcut
 
-SUFFIX: Final = ".keras"
+_MAGIC: Final = b"PK\3\4"
+"""What a zip archive begins with (APPNOTE.TXT, 4.3.7); Darknet's files begin with their version, 0."""
 _WEIGHTS: Final = "model.weights.h5"
 _MEMBERS: Final = frozenset({"config.json", "metadata.json", _WEIGHTS})
 _SPARE_BYTES: Final = 32 << 20
@@ -29,8 +31,9 @@ class KerasFileError(Exception):
 
 
 def is_keras_file(path: Path) -> bool:
-    """Whether the name says so."""
-    return path.suffix == SUFFIX
+    """Whether it is an archive; its name does not matter. Raises OSError where it cannot be read."""
+    with path.open("rb") as file:
+        return file.read(len(_MAGIC)) == _MAGIC
 
 
 def check_keras_file(path: Path, network: Network) -> None:
@@ -60,7 +63,10 @@ def load_weights(path: Path, shapes: list[tuple[int, ...]]) -> list[Any]:
     import keras
 
     try:
-        loaded: list[Any] = keras.saving.load_model(path, compile=False, safe_mode=True).get_weights()
+        with tempfile.TemporaryDirectory() as folder:
+            named = Path(folder) / "model.keras"  # Keras goes by the name
+            named.symlink_to(path.absolute())
+            loaded: list[Any] = keras.saving.load_model(named, compile=False, safe_mode=True).get_weights()
     except Exception as error:  # Keras lets whatever a broken archive causes pass through
         reason = " ".join(str(error).split())[:300]
         raise KerasFileError(path, f"Keras does not load it: {type(error).__name__}: {reason}") from error

@@ -70,9 +70,9 @@ def read_model(files: ModelFiles, input_wh: tuple[int, int] | None) -> Model:
     Raises ModelUnusable.
     """
     network, labels = inspect_model(files, input_wh)
-    if is_keras_file(files.weights):
-        return Model(network, zero_weights(network), labels, files.weights)
     with _judged(files):
+        if is_keras_file(files.weights):
+            return Model(network, zero_weights(network), labels, files.weights)
         return Model(network, read_weights(files.weights, network), labels)
 
 

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -59,74 +60,53 @@ LINE = json.dumps(
 # --- material --------------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def data(tmp_path: Path) -> Path:
-    """A data folder as developers have it."""
-    folder = tmp_path / "data"
-    for name in ("videos/Retail02_short.mp4", "videos/a.mp4", "videos/b.mp4", "videos/notes.txt"):
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+def options(tmp_path: Path, **changes: Any) -> DemoOptions:
+    return DemoOptions(cache_dir=tmp_path / "cache", **changes)
+
+
+def touch(folder: Path, *names: str) -> None:
+    for name in names:
         (folder / name).touch()
-    model = folder / "weights" / "yolo-fastest"
-    model.mkdir(parents=True)
-    for name in ("yolo-fastest-1.1-xl.cfg", "yolo-fastest-1.1-xl.weights", "coco.names", "body.names"):
-        (model / name).touch()
-    return folder
 
 
-def test_default_footage_is_the_busy_shop_four_times_and_all_else(data: Path) -> None:
-    found = find_material(DemoOptions(), data)
-    videos = data / "videos"
-    assert found.videos == (f"{videos}/Retail02_short.mp4:4", f"{videos}/a.mp4", f"{videos}/b.mp4")
-    assert found.cfg == data / "weights/yolo-fastest/yolo-fastest-1.1-xl.cfg"
-    assert found.weights == found.cfg.with_suffix(".weights")
-    assert found.names == found.cfg.with_name("coco.names")
+def test_nothing_is_needed(tmp_path: Path) -> None:
+    assert find_material(options(tmp_path)) == Material((), {"name": "demo"})
 
 
-def test_four_cameras_all_show_the_busy_shop(data: Path) -> None:
-    assert find_material(DemoOptions(cameras=4), data).videos == (f"{data}/videos/Retail02_short.mp4",)
-
-
-def test_what_is_given_wins(data: Path, tmp_path: Path) -> None:
+def test_what_is_given_wins(tmp_path: Path) -> None:
     mine = tmp_path / "net.cfg"
-    for name in ("net.cfg", "net.weights", "net.names", "my:1.mp4"):
-        (tmp_path / name).touch()
+    touch(tmp_path, "net.cfg", "net.weights", "net.names", "body.names", "my:1.mp4")
     videos = (f"{tmp_path}/my:1.mp4", f"{tmp_path}/my:1.mp4:3")
-    found = find_material(DemoOptions(videos=videos, cfg=mine), data)
-    assert found == Material(videos, mine, tmp_path / "net.weights", tmp_path / "net.names")
-    other = find_material(DemoOptions(videos=videos, cfg=mine, names=data / "weights/yolo-fastest/body.names"), data)
-    assert other.names.name == "body.names"
+    model = {"cfg": f"{tmp_path}/net.cfg", "weights": f"{tmp_path}/net.weights", "names": f"{tmp_path}/net.names"}
+    assert find_material(options(tmp_path, videos=videos, cfg=mine)) == Material(videos, model)
+    other = find_material(options(tmp_path, videos=videos, cfg=mine, names=tmp_path / "body.names"))
+    assert other.model["names"] == f"{tmp_path}/body.names"
+
+
+def test_footage_and_model_that_do_not_belong_together_are_pointed_at(tmp_path: Path) -> None:
+    touch(tmp_path, "net.cfg", "net.weights", "net.names", "a.mp4")
+    assert "--model" in find_material(options(tmp_path, videos=(f"{tmp_path}/a.mp4",))).note
+    assert "--video" in find_material(options(tmp_path, cfg=tmp_path / "net.cfg")).note
 
 
 def test_only_names_there_are_is_taken(tmp_path: Path) -> None:
-    for name in ("net.cfg", "net.weights", "birds.names", "a.mp4"):
-        (tmp_path / name).touch()
-    options = DemoOptions(videos=(f"{tmp_path}/a.mp4",), cfg=tmp_path / "net.cfg")
-    assert find_material(options, tmp_path).names.name == "birds.names"
+    touch(tmp_path, "net.cfg", "net.weights", "birds.names")
+    assert find_material(options(tmp_path, cfg=tmp_path / "net.cfg")).model["names"] == f"{tmp_path}/birds.names"
 
 
-def test_nothing_at_all_is_said_in_one_line(tmp_path: Path) -> None:
-    with pytest.raises(DemoError) as caught:
-        find_material(DemoOptions(), tmp_path / "none")
-    assert str(caught.value) == (
-        "no footage (VIDEO=file.mp4) and no model (MODEL=net.cfg, its .weights and .names beside it), "
-        f"and none in {tmp_path}/none"
-    )
-
-
-def test_footage_that_is_not_there_is_named(data: Path) -> None:
+def test_footage_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(DemoError, match=r"no such footage: nope\.mp4:3"):
-        find_material(DemoOptions(videos=("nope.mp4:3",)), data)
+        find_material(options(tmp_path, videos=("nope.mp4:3",)))
 
 
 @pytest.mark.parametrize(
     ("missing", "option"), [("net.cfg", "--model"), ("net.weights", "--weights"), ("coco.names", "--names")]
 )
 def test_model_file_that_is_not_there_is_named_with_its_option(tmp_path: Path, missing: str, option: str) -> None:
-    for name in ("net.cfg", "net.weights", "coco.names", "a.mp4"):
-        (tmp_path / name).touch()
+    touch(tmp_path, "net.cfg", "net.weights", "coco.names")
     (tmp_path / missing).unlink()
     with pytest.raises(DemoError, match=rf"no such file: .* \(give it with {option}\)"):
-        find_material(DemoOptions(videos=(f"{tmp_path}/a.mp4",), cfg=tmp_path / "net.cfg"), tmp_path)
+        find_material(options(tmp_path, cfg=tmp_path / "net.cfg"))
 
 
 # --- view ------------------------------------------------------------------------------------------------------------
@@ -262,10 +242,12 @@ def test_ctrl_c_is_a_good_end() -> None:
 
 
 def test_settings_are_yaml_with_all_that_the_demo_needs(tmp_path: Path) -> None:
-    text = settings_text(Material((), Path("/m/a: b.cfg"), Path("/m/w"), Path("/m/n")), tmp_path, 1234)
+    model = {"cfg": "/m/a: b.cfg", "weights": "/m/w", "names": "/m/n"}
+    text = settings_text(Material((), model), tmp_path, Path("/cache"), 1234)
     assert yaml.safe_load(text) == {
         "state_dir": f"{tmp_path}/state",
         "secrets_dir": f"{tmp_path}/secrets",
+        "cache_dir": "/cache/models",
         "roster": f"{tmp_path}/cameras.yaml",
         "http": {"address": "127.0.0.1", "port": 1234},
         "model": {"cfg": "/m/a: b.cfg", "weights": "/m/w", "names": "/m/n"},
@@ -322,12 +304,14 @@ def test_process_that_does_not_stop_is_killed(tmp_path: Path) -> None:
 
 FAKE = '''
 """Stands in for ``mosaicd simulate`` and ``mosaicd run``: a roster, metrics of two cameras, one sighting."""
-import json, signal, sys
+import json, signal, sys, time
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
 if sys.argv[1] == "simulate":
+    print("rendering a scene", flush=True)
+    time.sleep(0.5)
     Path(sys.argv[sys.argv.index("--roster") + 1]).write_text("cameras: {}")
     signal.pause()
 settings = json.loads(Path(sys.argv[3]).read_text())
@@ -358,36 +342,37 @@ def fake(tmp_path: Path) -> tuple[str, ...]:
 
 
 @pytest.mark.slow
-def test_timed_demo_shows_what_happens_and_leaves_nothing(data: Path, fake: tuple[str, ...]) -> None:
+def test_timed_demo_shows_what_happens_and_leaves_nothing(tmp_path: Path, fake: tuple[str, ...]) -> None:
     out = io.StringIO()
-    assert run(DemoOptions(seconds=2.5, cameras=2), data, fake, out) == 0
+    assert run(options(tmp_path, seconds=2.5, cameras=2), fake, out) == 0
     lines = out.getvalue().splitlines()
-    assert lines[0] == "mosaicd demo: 2 cameras showing 1 videos, yolo-fastest-1.1-xl"
-    assert lines[1].startswith("metrics: http://127.0.0.1:")
+    assert lines[0] == "mosaicd demo: 2 cameras showing synthetic scenes"
+    assert lines[1] == "rendering a scene"
+    assert lines[2].startswith("metrics: http://127.0.0.1:")
     assert lines[-2] == "mosaicd demo: stopping"
     assert ": 2/2 cameras and 1/1 mosaics came up, 0 frames analyzed, 1 sightings (person 1)" in lines[-1]
-    assert not Path(lines[2].rpartition(" ")[2]).exists()
+    assert not Path(lines[3].rpartition(" ")[2]).exists()
 
 
 @pytest.mark.slow
-def test_demo_with_a_camera_too_few_fails(data: Path, fake: tuple[str, ...]) -> None:
+def test_demo_with_a_camera_too_few_fails(tmp_path: Path, fake: tuple[str, ...]) -> None:
     out = io.StringIO()
-    assert run(DemoOptions(seconds=2.0, cameras=3), data, fake, out) == 1
+    assert run(options(tmp_path, seconds=2.0, cameras=3), fake, out) == 1
     assert out.getvalue().endswith("never up: 1 cameras that the daemon does not know\n")
 
 
-def test_demo_whose_simulator_ends_shows_why(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_demo_whose_simulator_ends_shows_why(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     command = (sys.executable, "-c", "raise SystemExit('no such footage')")
-    assert run(DemoOptions(seconds=2.0), data, command, io.StringIO()) == 1
+    assert run(options(tmp_path, seconds=2.0), command, io.StringIO()) == 1
     assert "simulate ended early (exit code 1); its last lines:\n  no such footage" in capsys.readouterr().err
 
 
 @pytest.mark.slow
-def test_ctrl_c_ends_both_processes_cleanly(data: Path, fake: tuple[str, ...]) -> None:
+def test_ctrl_c_ends_both_processes_cleanly(tmp_path: Path, fake: tuple[str, ...]) -> None:
     program = (
         "import sys; from pathlib import Path\n"
         "from daemon.demo import run; from daemon.demo_material import DemoOptions\n"
-        f"sys.exit(run(DemoOptions(cameras=2), Path({str(data)!r}), {fake!r}))"
+        f"sys.exit(run(DemoOptions(Path({str(tmp_path)!r}), cameras=2), {fake!r}))"
     )
     seen = []
     with subprocess.Popen([sys.executable, "-P", "-c", program], stdout=subprocess.PIPE, text=True) as demo:

@@ -48,6 +48,16 @@ def test_the_files_weights_are_run(files: ModelFiles, tmp_path: Path, engine: st
     np.testing.assert_allclose(found.xyxy, expected.xyxy, rtol=1e-5, atol=1e-3)
 
 
+@pytest.mark.slow
+def test_its_name_does_not_matter(files: ModelFiles, tmp_path: Path):
+    """As `mosaicd models add` stores it."""
+    stored = tmp_path / "model.weights"
+    stored.write_bytes(files.weights.read_bytes())
+    options = EngineOptions((96, 64), score_threshold=0.3)
+    [found] = load_engine("openvino", replace(files, weights=stored), options).detect(IMAGE)
+    assert len(found) > 3
+
+
 def rewritten(files: ModelFiles, folder: Path, change: Callable[[str, bytes], bytes | None]) -> ModelFiles:
     """The archive with members changed, or left out."""
     path = folder / "other.keras"
@@ -60,10 +70,10 @@ def rewritten(files: ModelFiles, folder: Path, change: Callable[[str, bytes], by
 
 def test_what_is_no_keras_file_is_refused_at_a_look(files: ModelFiles, tmp_path: Path):
     inspect_model(files, (96, 64))
-    text = tmp_path / "text.keras"
-    text.write_text("not an archive")
-    with pytest.raises(ModelUnusable, match=r"text\.keras: not a \.keras file: File is not a zip file\. Give the"):
-        inspect_model(replace(files, weights=text), (96, 64))
+    cut = tmp_path / "cut.keras"
+    cut.write_bytes(files.weights.read_bytes()[:1000])
+    with pytest.raises(ModelUnusable, match=r"cut\.keras: not a \.keras file: File is not a zip file\. Give the"):
+        inspect_model(replace(files, weights=cut), (96, 64))
     lacking = rewritten(files, tmp_path, lambda name, content: None if name == "config.json" else content)
     with pytest.raises(ModelUnusable, match=r"other\.keras: not a \.keras file of Keras 3: it has no config\.json"):
         inspect_model(lacking, (96, 64))
