@@ -52,6 +52,8 @@ from daemon.web import BindError, HttpServer, ServeError, bind, make_app
 log = logging.getLogger(__name__)
 
 GROUPING_FILE = "grouping.json"
+START_S = 900.0
+"""A large model is built and measured within this, once."""
 SINK_STOP_S = 5.0
 HTTP_STOP_S = 2.0
 
@@ -87,7 +89,14 @@ def run(
         plans = plan_groups(configuration.roster, _load_grouping(settings.state_dir))
         named = _named(settings, found.devices)
         try:
-            runs = plan_runs(settings, found.devices, _threads(named, found.devices), len(plans))
+            runs = plan_runs(
+                settings,
+                found.devices,
+                _threads(named, found.devices),
+                mosaics=len(plans),
+                say=partial(_say_starting, notifier),
+                environ=inherit(environ),
+            )
         except CannotRunError as error:
             return _fail(f"{settings_path}: {error}", ExitCode.CONFIG)
         for kind, way in runs.items():
@@ -220,6 +229,11 @@ def _recall(
     notice = "running on the last valid settings and roster, because the files are broken"
     print(f"mosaicd: {notice}", file=sys.stderr)
     return Configuration(settings, roster, (notice,))
+
+
+def _say_starting(notifier: Notifier, what: str) -> None:
+    log.info(what)
+    notifier.starting(what, START_S)
 
 
 def _named(settings: Settings, devices: Sequence[Device]) -> dict[str, WantedDevice]:

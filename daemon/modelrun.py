@@ -5,8 +5,9 @@ and, the first time, has the choices measured (`inference.tuning`), which takes 
 """
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import get_args
 
 from daemon.devices import Device, DeviceKind
@@ -17,7 +18,7 @@ from daemon.settings import Settings
 from inference.cache import model_digest
 from inference.engine import ModelFiles, Precision
 from inference.engines import Choice, Impossible, choose_engine, choose_precision, cpu_flags, installed_engines
-from inference.evaluation.process import MeasurerError
+from inference.evaluation.process import Measurer, MeasurerError
 from inference.evaluation.verdicts import Verdict, VerdictsError, is_refuted, load_verdicts
 from inference.inputs import InputKind
 from inference.tuning import Question, Tuned, tune
@@ -70,10 +71,17 @@ def model_files(settings: Settings) -> ModelFiles:
 
 
 def plan_runs(
-    settings: Settings, devices: Sequence[Device], threads: Mapping[DeviceKind, int | None], mosaics: int
+    settings: Settings,
+    devices: Sequence[Device],
+    threads: Mapping[DeviceKind, int | None],
+    *,
+    mosaics: int,
+    say: Callable[[str], None] = log.info,
+    environ: Mapping[str, str] | None = None,
 ) -> dict[DeviceKind, ModelRun]:
     """How the model is run on each kind of device that `threads` names (None: `auto`). Blocks while it measures.
 
+    `say` is told before it measures; `environ` is the whole environment of what measures, this process's when None.
     Raises CannotRunError.
     """
     try:
@@ -106,7 +114,9 @@ def plan_runs(
             threads=counts if wanted_threads is None else (wanted_threads,),
             cache_dir=settings.cache_folder,
         )
-        tuned = _tuned(question)
+        uuid = next((device.uuid for device in devices if device.kind is kind), "")
+        environ_there = None if environ is None else {**environ, "CUDA_VISIBLE_DEVICES": uuid or "-1"}
+        tuned = _tuned(question, say, environ_there)
         batch = settings.model.batch
         runs[kind] = ModelRun(
             files=files,
@@ -138,12 +148,12 @@ def _verdicts(settings: Settings) -> tuple[Verdict, ...]:
         return ()
 
 
-def _tuned(question: Question) -> Tuned:
+def _tuned(question: Question, say: Callable[[str], None], environ: Mapping[str, str] | None) -> Tuned:
     first = Tuned(question.inputs[0], question.threads[0], {})
     if not question.is_open:
         return first
     try:
-        return tune(question, log.info)
+        return tune(question, say, partial(Measurer, environment=environ))
     except (MeasurerError, OSError) as error:
         # Workers will say more if they cannot load it either.
         log.warning("not measured, so the plainest way is taken", extra=fields(error=str(error)))

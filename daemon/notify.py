@@ -25,6 +25,9 @@ class Notifier(Protocol):
     watchdog_s: float | None
     """Word is expected at least this often; None where nobody watches. Feed it at half of that."""
 
+    def starting(self, status: str, within_s: float) -> None:
+        """Say what start-up is at, and that it may take so long from now on."""
+
     def ready(self, status: str) -> None:
         """Say that loop and HTTP are up."""
 
@@ -42,6 +45,9 @@ class Silence:
     """For a daemon that systemd did not start."""
 
     watchdog_s: float | None = None
+
+    def starting(self, status: str, within_s: float) -> None:
+        """Do nothing."""
 
     def ready(self, status: str) -> None:
         """Do nothing."""
@@ -63,6 +69,10 @@ class Systemd:
         self._library = library
         self._is_failing = False
         self.watchdog_s = watchdog_s
+
+    def starting(self, status: str, within_s: float) -> None:
+        """Say what start-up is at, and that it may take so long from now on."""
+        self._send(f"EXTEND_TIMEOUT_USEC={int(within_s * 1e6)}\nSTATUS={_one_line(status)}")
 
     def ready(self, status: str) -> None:
         """Say that loop and HTTP are up."""

@@ -25,11 +25,13 @@ def systemd(tmp_path, monkeypatch):
 
 def test_everything_arrives(systemd):
     notifier = open_notifier(os.environ, PID)
+    notifier.starting("measuring", 900.0)
     notifier.ready("32 cameras")
     notifier.status("30 of 32 cameras up")
     notifier.watchdog()
     notifier.stopping()
-    assert [systemd.recv(4096) for _ in range(4)] == [
+    assert [systemd.recv(4096) for _ in range(5)] == [
+        b"EXTEND_TIMEOUT_USEC=900000000\nSTATUS=measuring",
         b"READY=1\nSTATUS=32 cameras",
         b"STATUS=30 of 32 cameras up",
         b"WATCHDOG=1",
