@@ -54,9 +54,9 @@ def joined(tensors: list[Tensor]) -> Tensor:
     return tensors[0] if len(tensors) == 1 else keras.layers.Concatenate(axis=channel_axis())(tensors)
 
 
-def padded(tensor: Tensor, rows: Margins, columns: Margins, channels: Margins = (0, 0), fill: float = 0.0) -> Tensor:
+def padded(tensor: Tensor, rows: Margins, columns: Margins, fill: float) -> Tensor:
     """The map with a margin of one value around it."""
-    return keras.ops.pad(tensor, ((0, 0), *in_order(rows, columns, channels)), constant_values=fill)
+    return keras.ops.pad(tensor, ((0, 0), *in_order(rows, columns, (0, 0))), constant_values=fill)
 
 
 def along_channels(values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:

@@ -6,6 +6,8 @@ anchors * (5 + classes)), as the network's last layers put them out; `inference.
 first, as the weights' layout is not, where Keras is set so (`axes`).
 """
 
+from typing import Final
+
 import keras
 
 from inference.darknet import axes
@@ -29,6 +31,9 @@ from inference.darknet.layers import (
     Upsample,
 )
 from inference.darknet.weights import Array, DarknetWeights, fold_batch_norm, normalized
+
+LEAKY_SLOPE: Final = 0.1
+"""Darknet's leaky_activate (activations.h)."""
 
 Tensors = dict[int, Tensor]
 """The maps so far, by their layers' indices."""
@@ -80,7 +85,7 @@ def _activated(tensor: Tensor, activation: Activation) -> Tensor:
         case "linear":
             return tensor
         case "leaky":
-            return keras.layers.LeakyReLU(negative_slope=0.1)(tensor)
+            return keras.layers.LeakyReLU(negative_slope=LEAKY_SLOPE)(tensor)
         case "relu":
             return keras.layers.ReLU()(tensor)
         case "logistic":
@@ -97,21 +102,42 @@ def _part(tensor: Tensor, route: Route) -> Tensor:
 
 
 def _shortcut(layer: Shortcut, tensors: Tensors, weights: Array | None) -> Tensor:
-    maps = [tensors[layer.source], *(_fitted(tensors[other], layer.shape.channels) for other in layer.others)]
+    channels = layer.shape.channels
+    # Axes by name (`axes`): the maps may lie channels first.
+    maps = [tensors[source] for source in (layer.source, *layer.others)]
+    maps = [axes.cut(tensor, 0, channels) if axes.channels_of(tensor) > channels else tensor for tensor in maps]
     if weights is not None:
         factors = normalized(weights, layer.normalization)
+        # One factor a map, or one a channel, of which a narrow map has fewer.
         maps = [
-            keras.ops.multiply(tensor, axes.along_channels(factor)) for tensor, factor in zip(maps, factors, strict=True)
+            keras.ops.multiply(tensor, axes.along_channels(factor[: axes.channels_of(tensor)]))
+            for tensor, factor in zip(maps, factors, strict=True)
         ]
-    return _activated(keras.layers.Add()(maps), layer.activation)
+    wide = [tensor for tensor in maps if axes.channels_of(tensor) == channels]
+    total = keras.layers.Add()(wide) if len(wide) > 1 else wide[0]
+    for tensor in maps:
+        if (shared := axes.channels_of(tensor)) < channels:
+            # Not padded with zeros: TensorFlow 2.21 crashes as it fuses that addition into the convolution before it.
+            added = keras.layers.Add()([axes.cut(total, 0, shared), tensor])
+            total = axes.joined([added, axes.cut(total, shared, channels)])
+    return _activated_sum(total, layer.activation)
 
 
-def _fitted(tensor: Tensor, channels: int) -> Tensor:
-    """The map with so many channels: its first ones, or zeros behind them."""
-    missing = channels - axes.channels_of(tensor)
-    if missing > 0:
-        return axes.padded(tensor, (0, 0), (0, 0), (0, missing))
-    return axes.cut(tensor, 0, channels) if missing < 0 else tensor
+def _activated_sum(tensor: Tensor, activation: Activation) -> Tensor:
+    """The activation of a sum, in terms that TensorFlow does not recognize where it would do wrong.
+
+    TensorFlow 2.21 fuses convolution, addition and activation on a CPU: then leaky gets another slope than the one
+    asked for, and mish is an error.
+    """
+    match activation:
+        case "leaky":
+            return keras.ops.maximum(tensor, LEAKY_SLOPE * tensor)
+        case "mish":  # x * tanh(log(1 + e^x))
+            power = keras.ops.exp(keras.ops.minimum(tensor, 20.0))
+            share = power * (power + 2.0)
+            return tensor * (share / (share + 2.0))
+        case _:
+            return _activated(tensor, activation)
 
 
 def _reorg(layer: Reorg, tensor: Tensor) -> Tensor:

@@ -110,4 +110,4 @@ def _padded(tensor: Tensor, window: Window, shape: Shape, fill: float = 0.0) -> 
     rows, columns = ((window.before, window.after(cells)) for cells in sides)
     if fill == 0.0:
         return keras.layers.ZeroPadding2D((rows, columns))(tensor), "valid"
-    return axes.padded(tensor, rows, columns, fill=fill), "valid"
+    return axes.padded(tensor, rows, columns, fill), "valid"

@@ -41,5 +41,5 @@ for name in sys.argv[1:]:
         try:
             compare(Path(name), Path(place))
             print("ok", name, flush=True)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - reported, and the next one is tried
             print(f"{name}: {type(error).__name__}: {' '.join(str(error).split())[:300]}", flush=True)

@@ -5,6 +5,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from inference.darknet.build import build_model
 from inference.darknet.cfg import read_cfg
@@ -14,6 +15,7 @@ from inference.darknet.weights import (
     ConvolutionWeights,
     DarknetWeights,
     Header,
+    read_weights,
     write_weights,
 )
 from tests.inference.darknet.parity import assert_same_maps, image_of, on_one_thread
@@ -194,6 +196,50 @@ def test_the_model_saves_and_loads_as_keras(tmp_path: Path, text: str):
     image = image_of(network)
     for ours, theirs in zip(keras.tree.flatten(again(image)), keras.tree.flatten(model(image)), strict=True):
         np.testing.assert_array_equal(np.asarray(ours), np.asarray(theirs))
+
+
+SHORTCUTS = """
+[net]
+width=32
+height=32
+[convolutional]
+filters=8
+size=3
+pad=1
+activation=leaky
+[convolutional]
+filters=OTHERS
+size=1
+activation=linear
+[shortcut]
+from=-2
+activation=ACTIVATION
+"""
+
+
+@pytest.mark.parametrize("activation", ["linear", "leaky", "logistic", "mish", "relu", "swish", "tanh"])
+@pytest.mark.parametrize("channels", ["4", "8", "12"])
+def test_shortcuts_survive_tensorflows_fusions(tmp_path: Path, random_weights, activation: str, channels: str):
+    # Compiled, TensorFlow merges convolution, addition and activation: its 2.21 crashed at some, and refused others.
+    cfg = tmp_path / "shortcut.cfg"
+    cfg.write_text(SHORTCUTS.replace("OTHERS", channels).replace("ACTIVATION", activation) + HEAD)
+    weights = random_weights(cfg, (32, 32))
+    network = resolve_network(read_cfg(cfg))
+    image = image_of(network)
+    assert_same_maps(cfg, weights, (32, 32))
+    model = build_model(network, read_weights(weights, network), batch=1)
+    (compiled,) = tf.function(lambda images: keras.tree.flatten(model(images)), autograph=False)(tf.constant(image))
+    np.testing.assert_allclose(compiled, np.asarray(keras.tree.flatten(model(image))[0]), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("text", [SMALL_CFG, FURTHER_CFG, DARKNET_CFG], ids=["small", "further", "darknet"])
+def test_the_compiled_graph_puts_out_what_the_model_does(text: str):
+    network = network_of(text)
+    weights = DarknetWeights(Header(), tuple(random_convolutions(network)), tuple(random_shortcuts(network)))
+    model, image = build_model(network, weights), image_of(network)
+    compiled = tf.function(lambda images: keras.tree.flatten(model(images)), autograph=False)(tf.constant(image))
+    for ours, theirs in zip(compiled, keras.tree.flatten(model(image)), strict=True):
+        np.testing.assert_allclose(ours, np.asarray(theirs), rtol=1e-4, atol=1e-5)
 
 
 def test_a_batch_is_its_images_one_by_one():
