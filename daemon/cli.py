@@ -159,13 +159,24 @@ def _counted(number: int, plural: str) -> str:
 
 @app.command(
     epilog="[bold]Examples[/bold]\n\n"
+    "mosaicd simulate --roster cameras.yaml\n\n"
+    "mosaicd simulate --cameras 8 --scene 7:4 --scene 1000012\n\n"
     "mosaicd simulate --cameras 32 --video shop.mp4 --roster cameras.yaml\n\n"
     "mosaicd simulate --cameras 32 --video shop.mp4:4 --video street.mp4 --port 8554\n\n"
     "CAMERA_PASSWORD=… mosaicd simulate --cameras 4 --video shop.mp4 --username viewer --password-env CAMERA_PASSWORD"
 )
 def simulate(
     *,
-    videos: VideosOption,
+    videos: VideosOption = [],  # noqa: B006 - typer copies it
+    scenes: Annotated[
+        list[str],
+        typer.Option(
+            "--scene", metavar="SEED[:COUNT]", help="A scene of the synthetic world, for COUNT cameras; repeatable."
+        ),
+    ] = [],  # noqa: B006 - typer copies it
+    scenes_folder: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Keeps rendered scenes; in the user's cache otherwise.")
+    ] = None,
     cameras: Annotated[int, typer.Option(min=1, metavar="N", help="How many cameras.")] = 32,
     host: Annotated[str, typer.Option(metavar="ADDRESS", help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[
@@ -183,9 +194,16 @@ def simulate(
         float | None, typer.Option(min=0.1, metavar="N", help="Frames a second, in place of the footage's own.")
     ] = None,
 ) -> None:
-    """Serve recorded footage as RTSP cameras, until SIGTERM or Ctrl-C."""
+    """Serve footage and synthetic scenes as RTSP cameras, until SIGTERM or Ctrl-C; with neither given, six scenes."""
+    from simulator.errors import ShareError
     from simulator.run import SimulateOptions
     from simulator.run import run as run_simulator
+    from simulator.shares import parse_scene_share
+
+    try:
+        scene_shares = tuple(parse_scene_share(scene) for scene in scenes)
+    except ShareError as error:
+        raise typer.BadParameter(str(error)) from error
 
     options = SimulateOptions(
         cameras=cameras,
@@ -197,8 +215,19 @@ def simulate(
         password_name=password_env or "SIM_PASSWORD",
         roster=roster,
         fps=fps,
+        scenes=scene_shares,
+        scenes_folder=scenes_folder or _cache_folder(os.environ) / "scenes",
     )
     raise typer.Exit(run_simulator(options))
+
+
+def _cache_folder(environ: Mapping[str, str]) -> Path:
+    """Where this user's programs keep what they can make again (XDG Base Directory Specification)."""
+    named = Path(environ.get("XDG_CACHE_HOME", ""))
+    try:
+        return (named if named.is_absolute() else Path("~/.cache").expanduser()) / "mosaicd"
+    except RuntimeError:  # a user without a home
+        raise typer.BadParameter("is needed: there is no home folder", param_hint="--scenes-folder") from None
 
 
 def _password(username: str | None, name: str | None, environ: Mapping[str, str]) -> str | None:
@@ -232,12 +261,18 @@ def demo(
     names: Annotated[Path | None, typer.Option(metavar="FILE", help="Its labels; beside the cfg otherwise.")] = None,
     cameras: Annotated[int, typer.Option(min=1, metavar="N", help="How many cameras.")] = 32,
 ) -> None:
-    """Start simulated cameras and the daemon, and show what happens. Needs footage and a model."""
+    """Start simulated cameras and the daemon, and show what happens: synthetic scenes, unless told otherwise."""
     from daemon.demo import run as run_demo
     from daemon.demo_material import DemoOptions
 
     options = DemoOptions(
-        seconds=seconds, videos=tuple(videos), cfg=model, weights=weights, names=names, cameras=cameras
+        cache_dir=_cache_folder(os.environ),
+        seconds=seconds,
+        videos=tuple(videos),
+        cfg=model,
+        weights=weights,
+        names=names,
+        cameras=cameras,
     )
     raise typer.Exit(run_demo(options))
 

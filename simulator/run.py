@@ -1,4 +1,4 @@
-"""`mosaicd simulate`: videos and a number of cameras to a server and its roster. Shell: a process' entry point.
+"""`mosaicd simulate`: videos, scenes and a number of cameras to a server and its roster. Shell: a process' entry point.
 
 return run(SimulateOptions(cameras=32, videos=(parse_video_share("shop.mp4:4"), parse_video_share("street.mp4"))))
 """
@@ -17,10 +17,13 @@ from pathlib import Path
 
 from simulator.camera import CameraSpec
 from simulator.demux import load_footage
-from simulator.errors import SimulatorError, UnusableFootageError
+from simulator.errors import ShareError, SimulatorError, UnusableFootageError
 from simulator.footage import Footage, retime
 from simulator.server import RtspServer
-from simulator.shares import VideoShare, deal_cameras, parse_video_share, spread_starts
+from simulator.shares import SceneShare, VideoShare, deal_cameras, parse_video_share, spread_starts
+from simulator.world import SHOWCASE
+from simulator.world.clip import ClipSpec
+from simulator.world.studio import provide_clips
 
 _WILDCARDS = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}
 
@@ -39,6 +42,8 @@ class SimulateOptions:
         password_name: the roster says `${password_name}` in place of the password.
         roster: file to write the roster to; None prints it on stdout.
         fps: frames a second for every video, in place of its own.
+        scenes: scenes of the synthetic world with their shares; with no video either, a few that show what there is.
+        scenes_folder: where rendered scenes are kept; needed where there are scenes.
     """
 
     cameras: int
@@ -50,6 +55,8 @@ class SimulateOptions:
     password_name: str = "SIM_PASSWORD"
     roster: Path | None = None
     fps: float | None = None
+    scenes: tuple[SceneShare, ...] = ()
+    scenes_folder: Path | None = None
 
 
 class RosterFileError(SimulatorError):
@@ -72,13 +79,19 @@ def run(options: SimulateOptions) -> int:
 
 
 def plan_cameras(options: SimulateOptions) -> list[CameraSpec]:
-    """Loads each video once and deals the videos out.
+    """Renders the scenes that are not there yet, loads each video once and deals the videos out.
 
     Raises:
         ShareError: shares that cannot be dealt.
         FootageError: a video that cannot be served.
+        ClipError: a scene that cannot be rendered.
     """
+    scenes = options.scenes
+    if not scenes and not options.videos and options.scenes_folder is not None:
+        scenes = tuple(SceneShare(seed) for seed in SHOWCASE[: options.cameras])
     shares = [_share(video) for video in options.videos]
+    deal_cameras([*shares, *(VideoShare(Path(), scene.count) for scene in scenes)], options.cameras)  # before the work
+    shares += _render(scenes, options.scenes_folder)
     dealt = deal_cameras(shares, options.cameras)
     loaded: dict[Path, Footage] = {}
     for share in shares:
@@ -165,6 +178,16 @@ def _write_atomically(path: Path, text: str) -> None:
     except BaseException:
         os.unlink(temporary)
         raise
+
+
+def _render(scenes: Sequence[SceneShare], folder: Path | None) -> list[VideoShare]:
+    """The scenes as videos."""
+    if not scenes:
+        return []
+    if folder is None:
+        raise ShareError("scenes need a folder to be kept in; give --scenes-folder")
+    clips = provide_clips([ClipSpec(scene.seed) for scene in scenes], folder)
+    return [VideoShare(clip, scene.count) for clip, scene in zip(clips, scenes, strict=True)]
 
 
 def _share(video: VideoShare | Path) -> VideoShare:

@@ -1,4 +1,4 @@
-"""Which camera shows which video, and from where. Pure."""
+"""Which camera shows which video or scene, and from where. Pure."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 from simulator.errors import ShareError
 
 _SHARE = re.compile(r"(.+):(\d{1,6})", re.DOTALL)
+_SCENE = re.compile(r"([0-9]{1,12})(?::([0-9]{1,6}))?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,34 @@ def parse_video_share(text: str) -> VideoShare:
     if share.count == 0:
         raise ShareError(f"--video {text!r} gives the file no camera; leave it out or give a count from 1 up")
     return share
+
+
+@dataclass(frozen=True, slots=True)
+class SceneShare:
+    """A scene of the synthetic world and how many cameras show it.
+
+    Attributes:
+        seed: which scene.
+        count: exactly that many cameras; None for an even part of the cameras left over.
+    """
+
+    seed: int
+    count: int | None = None
+
+
+def parse_scene_share(text: str) -> SceneShare:
+    """Reads `SEED` or `SEED:4` (exactly four cameras).
+
+    Raises:
+        ShareError: no number from 0 up, or a count of zero.
+    """
+    match = _SCENE.fullmatch(text)
+    if not match:
+        raise ShareError(f"--scene {text!r} names no scene; give SEED or SEED:COUNT, such as 7 or 7:4")
+    count = None if match[2] is None else int(match[2])
+    if count == 0:
+        raise ShareError(f"--scene {text!r} gives the scene no camera; leave it out or give a count from 1 up")
+    return SceneShare(int(match[1]), count)
 
 
 def deal_cameras(shares: Sequence[VideoShare], cameras: int) -> list[int]:

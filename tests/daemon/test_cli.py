@@ -134,7 +134,8 @@ def test_check_never_prints_a_password(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("args", "message"),
     [
-        ((), "Missing option '--video'"),
+        (("--scene", "street"), "names no scene"),
+        (("--scene", "7:0"), "gives the scene no camera"),
         (("--video", "a.mp4", "--cameras", "0"), "--cameras"),
         (("--video", "a.mp4", "--username", "viewer"), "needs --password-env NAME as well"),
         (("--video", "a.mp4", "--password-env", "NOT_SET"), "needs --username as well"),
@@ -146,6 +147,18 @@ def test_simulate_refuses_what_makes_no_sense(args: tuple[str, ...], message: st
     code, output = invoke("simulate", *args)
     assert code == 2
     assert message in output
+
+
+@pytest.mark.parametrize("named", ["{}/cache", ""])
+def test_simulate_keeps_scenes_in_the_users_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, named: str) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", named.format(tmp_path))
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    place = tmp_path / ("cache" if named else "home/.cache")
+    place.mkdir(parents=True)
+    (place / "mosaicd").write_text("")  # a file where the folder should be
+    code, output = invoke("simulate", "--scene", "7", "--port", "0")
+    assert code == 1
+    assert f"cannot write {place}/mosaicd/scenes/" in output.replace("\n", "")
 
 
 def test_simulate_names_footage_that_is_not_there(tmp_path: Path) -> None:

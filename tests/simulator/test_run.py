@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -10,12 +11,15 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import av
 import pytest
 import yaml
 
 from simulator.errors import FootageNotFoundError, ShareError
 from simulator.run import SimulateOptions, format_roster, plan_cameras, run
-from simulator.shares import VideoShare
+from simulator.shares import SceneShare, VideoShare
+from simulator.world import SHOWCASE
+from simulator.world.clip import ClipSpec, read_truths, truths_beside
 from tests.simulator.clips import encode_clip
 from tests.simulator.raw import RawClient
 
@@ -180,3 +184,66 @@ def test_roster_quotes_what_yaml_and_the_roster_expand() -> None:
 
 def test_options_do_not_show_the_password(h264_clip: Path) -> None:
     assert "hunter2" not in repr(SimulateOptions(cameras=1, videos=(h264_clip,), password="hunter2"))
+
+
+def keep_clip(clip: Path, seed: int, folder: Path) -> Path:
+    """Puts a clip where the scene's own would be, so that nothing is rendered."""
+    kept = folder / ClipSpec(seed).file_name
+    shutil.copy(clip, kept)
+    truths_beside(kept).write_text("")
+    return kept
+
+
+def test_scenes_and_videos_are_dealt_together(h264_clip: Path, tmp_path: Path) -> None:
+    names = [keep_clip(h264_clip, seed, tmp_path).name for seed in (7, 8)]
+    scenes = (SceneShare(7, 1), SceneShare(8))
+    specs = plan_cameras(SimulateOptions(5, (VideoShare(h264_clip, 2),), scenes=scenes, scenes_folder=tmp_path))
+    shown = [spec.footage.name for spec in specs]
+    assert sorted(shown) == sorted([h264_clip.name] * 2 + [names[0]] + [names[1]] * 2)
+
+
+@pytest.mark.parametrize(("cameras", "scenes"), [(32, 6), (4, 4)])
+def test_without_videos_and_scenes_there_is_a_showcase(
+    h264_clip: Path, tmp_path: Path, cameras: int, scenes: int
+) -> None:
+    kept = [keep_clip(h264_clip, seed, tmp_path).name for seed in SHOWCASE[:scenes]]
+    specs = plan_cameras(SimulateOptions(cameras, (), scenes_folder=tmp_path))
+    assert sorted({spec.footage.name for spec in specs}) == sorted(kept)
+    assert len(specs) == cameras
+
+
+def test_shares_are_judged_before_anything_is_rendered(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    options = SimulateOptions(2, (), port=0, scenes=(SceneShare(7, 3),), scenes_folder=tmp_path)
+    assert run(options) == 1
+    assert "there are 2 cameras" in capfd.readouterr().err
+    assert os.listdir(tmp_path) == []
+
+
+def test_scenes_need_a_folder(capfd: pytest.CaptureFixture[str]) -> None:
+    assert run(SimulateOptions(2, (), port=0, scenes=(SceneShare(7),))) == 1
+    assert "give --scenes-folder" in capfd.readouterr().err
+
+
+@pytest.mark.slow
+def test_scene_is_rendered_served_and_known_frame_by_frame(tmp_path: Path) -> None:
+    command = [sys.executable, "-W", "error", "-m", "daemon.cli", "simulate", "--scene", "1000005", "--port", "0"]
+    process = subprocess.Popen(
+        [*command, "--cameras", "2", "--scenes-folder", str(tmp_path / "scenes")],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+    )
+    try:
+        port = int(re.search(r":(\d+)/", read_roster(process, 2))[1])
+        with av.open(f"rtsp://127.0.0.1:{port}/cam-02", options={"rtsp_transport": "tcp"}, timeout=20) as container:
+            frame = next(container.decode(video=0))
+    finally:
+        process.terminate()
+        _, err = process.communicate(timeout=30)
+    assert process.returncode == 0
+    assert (frame.width, frame.height) == (640, 360)
+    assert "rendering scene 1000005 (yard, day)" in err
+    truths = read_truths(tmp_path / "scenes" / ClipSpec(1_000_005).file_name)
+    assert len(truths) == 200
+    assert all(truths)

@@ -5,7 +5,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from simulator.errors import ShareError
-from simulator.shares import VideoShare, deal_cameras, parse_video_share, spread_starts
+from simulator.shares import (
+    SceneShare,
+    VideoShare,
+    deal_cameras,
+    parse_scene_share,
+    parse_video_share,
+    spread_starts,
+)
 
 A, B, C = Path("a.mp4"), Path("b.mp4"), Path("c.mp4")
 
@@ -28,6 +35,31 @@ def test_parse(text: str, share: VideoShare) -> None:
 def test_parse_refuses(text: str, reason: str) -> None:
     with pytest.raises(ShareError, match=reason):
         parse_video_share(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "share"), [("7", SceneShare(7)), ("0", SceneShare(0)), ("1000012:4", SceneShare(1_000_012, 4))]
+)
+def test_parse_scene(text: str, share: SceneShare) -> None:
+    assert parse_scene_share(text) == share
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("", "no scene"),
+        ("street", "no scene"),
+        ("-1", "no scene"),
+        ("7:", "no scene"),
+        (":4", "no scene"),
+        ("7:4:2", "no scene"),
+        ("\u0667", "no scene"),
+        ("7:0", "no camera"),
+    ],
+)
+def test_parse_scene_refuses(text: str, reason: str) -> None:
+    with pytest.raises(ShareError, match=reason):
+        parse_scene_share(text)
 
 
 @pytest.mark.parametrize(
