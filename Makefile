@@ -43,7 +43,9 @@ format: setup ## Format the code
 	$(BIN)/ruff format --quiet .
 	$(BIN)/ruff check --quiet --fix .
 
-bench: setup ## Measure the main job and the simulator on this machine
+bench: setup ## Measure engines, a worker's start, the main job and the simulator on this machine
+	$(BIN)/python bench/infer.py
+	$(BIN)/python bench/worker_start.py
 	$(BIN)/python bench/simulator.py
 	$(BIN)/python bench/main_job.py
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from capture.exits import ExitCode
-from daemon import cli_models
+from daemon import cli_bench, cli_models
 
 if TYPE_CHECKING:
     from daemon.roster import Roster
@@ -37,6 +37,7 @@ app = typer.Typer(
 )
 
 app.add_typer(cli_models.app)
+app.add_typer(cli_bench.app)
 
 SettingsOption = Annotated[Path, typer.Option("--settings", metavar="FILE", help="The settings.", show_default=True)]
 RosterOption = Annotated[

@@ -122,6 +122,7 @@ def _make(folder: Path, name: str, make: Callable[[Path], None]) -> None:
         raise _NotKept from error
     try:
         make(new)
+        new.chmod(0o755)  # who makes it, an administrator who measures, say, is not always who runs the daemon
         _sync(new)
         new.rename(folder / name)
     except OSError as error:

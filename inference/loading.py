@@ -98,14 +98,18 @@ def load_engine(name: str, files: ModelFiles, options: EngineOptions) -> Engine:
     if options.precision not in ENGINES[name].precisions.get(options.device, ()):
         raise ValueError(f"engine {name} has no {options.precision} on a {options.device}")
     network, labels = inspect_model(files, options.input_wh)
+    return Detector(load_backend(name, files, options), network.heads, labels, options)
+
+
+def load_backend(name: str, files: ModelFiles, options: EngineOptions) -> Backend:
+    """The graph alone, as `load_engine` loads it. Raises EngineError."""
     try:
-        backend = _load(name, files, options)
+        return _load(name, files, options)
     except EngineFailed:
         # Perhaps the graph was damaged on the disk; whoever starts next builds it anew.
         if options.cache_dir is not None:
             cache.drop(options.cache_dir, graph_name(name, files, options.input_wh))
         raise
-    return Detector(backend, network.heads, labels, options)
 
 
 def _load(name: str, files: ModelFiles, options: EngineOptions) -> Backend:

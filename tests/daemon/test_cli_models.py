@@ -178,7 +178,10 @@ def test_verify_of_nothing(state: Path) -> None:
 def test_a_model_of_ones_own_is_added(state: Path, tmp_path: Path) -> None:
     model = write_model(tmp_path)
     files = ("--cfg", model.cfg, "--weights", model.weights, "--names", model.names, "--state-dir", state)
-    assert invoke("add", "mine", *files) == (0, f"mine is stored in {state}/models/mine. In the settings: model: {{name: mine}}\n")
+    assert invoke("add", "mine", *files) == (
+        0,
+        f"mine is stored in {state}/models/mine. In the settings: model: {{name: mine}}\n",
+    )
     code, output = invoke("add", "mine", *files)
     assert (code, output) == (
         1,
@@ -252,7 +255,9 @@ def test_a_killed_fetch_goes_on_where_it_stopped(server: FileServer, big: Catalo
     assert not (models_dir(state) / "big").exists()
     release(server)
     code, output, errors = end(start([big], "fetch", "big", "--state-dir", state))
-    assert (code, output) == (0, f"big is stored in {state}/models/big. In the settings: model: {{name: big}}\n"), errors
+    assert (code, output) == (0, f"big is stored in {state}/models/big. In the settings: model: {{name: big}}\n"), (
+        errors
+    )
     assert server.ranges("/big.weights") == [None, "bytes=2000000-"]
     assert resolve("big", state, [big]).weights.read_bytes() == some_bytes(3_000_000)
 

@@ -1,0 +1,395 @@
+"""The commands ``mosaicd bench accuracy`` and ``mosaicd bench infer``: what may be typed, what a person reads.
+
+Light: what measures is imported by the command that needs it, and runs in processes of its own.
+"""
+
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar, get_args
+
+import typer
+
+from capture.exits import ExitCode
+
+if TYPE_CHECKING:
+    from inference.engine import DeviceKind, ModelFiles, Precision
+    from inference.evaluation.truth import TruthSet
+
+VIDEO_FRAMES = 400
+"""Of a video at most so many frames are looked at, unless --limit says otherwise."""
+LEAST_PICTURES = 32
+"""A verdict on fewer pictures is not worth keeping: a bootstrap knows only what it was shown."""
+
+T = TypeVar("T", bound=str)
+
+app = typer.Typer(
+    name="bench",
+    help="Measure a model on this machine: how accurate it is, how fast it runs.",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+ModelOption = Annotated[Path, typer.Option("--model", metavar="CFG", help="A Darknet network.")]
+WeightsOption = Annotated[
+    Path | None, typer.Option("--weights", metavar="FILE", help="Its weights; beside the cfg otherwise.")
+]
+NamesOption = Annotated[
+    Path | None, typer.Option("--names", metavar="FILE", help="Its labels; beside the cfg otherwise.")
+]
+DeviceOption = Annotated[str, typer.Option("--device", metavar="cpu|gpu", help="What executes the model.")]
+CacheOption = Annotated[
+    Path | None,
+    typer.Option("--cache", metavar="FOLDER", help="Keep built graphs there for the next time."),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object instead of tables.")]
+
+
+@app.command(
+    epilog="[bold]Examples[/bold]\n\n"
+    "mosaicd bench accuracy coco64 --model yolo-fastest-1.1-xl.cfg --names coco.names\n\n"
+    "mosaicd bench accuracy coco64 --model net.cfg --tile 320x320 --input single,mosaic --json\n\n"
+    "mosaicd bench accuracy street.mp4 --truth street.gt.txt --model net.cfg --limit 200\n\n"
+    "mosaicd bench accuracy coco64 --model net.cfg --precision bfloat16 --remember /var/lib/mosaicd/cache\n\n"
+    "Exit code: 0 if all was measured, 1 if not."
+)
+def accuracy(
+    *,
+    pictures: Annotated[
+        Path, typer.Argument(metavar="PHOTOS|VIDEO", help="A folder of photos with YOLO labels, or a video.")
+    ],
+    model: ModelOption,
+    weights: WeightsOption = None,
+    names: NamesOption = None,
+    truth: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="A video's MOTChallenge ground truth; VIDEO.gt.txt beside it otherwise."),
+    ] = None,
+    truth_names: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="The names of the YOLO labels' classes; the model's names otherwise."),
+    ] = None,
+    engine: Annotated[str, typer.Option(metavar="NAME,...", help="auto, or engines by name.")] = "auto",
+    precision: Annotated[
+        str,
+        typer.Option(metavar="NAME,...", help="float32, bfloat16, float16; float32 is measured with each."),
+    ] = "float32",
+    way: Annotated[
+        str, typer.Option("--input", metavar="NAME,...", help="single frames, tiles, mosaic.")
+    ] = "single,tiles,mosaic",
+    tile: Annotated[str, typer.Option(metavar="WxH", help="Pixels of one tile, whatever the input.")] = "416x256",
+    stretch: Annotated[bool, typer.Option("--stretch", help="Stretch pictures to the tile: no letterbox.")] = False,
+    score: Annotated[
+        float, typer.Option(min=0.01, max=1.0, metavar="RATIO", help="What counts as found, for recall and precision.")
+    ] = 0.25,
+    limit: Annotated[
+        int, typer.Option(min=0, metavar="N", help="At most so many pictures; 0 is all photos, 400 frames.")
+    ] = 0,
+    resamples: Annotated[int, typer.Option(min=100, metavar="N", help="Of the bootstrap.")] = 1000,
+    seed: Annotated[int, typer.Option(min=0, metavar="N", help="Of the bootstrap.")] = 1,
+    threads: Annotated[int, typer.Option(min=0, metavar="N", help="On a CPU; 0 takes all cores.")] = 0,
+    device: DeviceOption = "cpu",
+    remember: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="The daemon's cache folder: keep what precisions lose there."),
+    ] = None,
+    cache: CacheOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Measure mAP@.5 and recall for single frames, tiles and mosaics at the same tile size: the mosaic tax."""
+    import msgspec
+
+    from inference.cache import model_digest
+    from inference.evaluation import accuracy as measuring
+    from inference.evaluation.arrangement import Input
+    from inference.evaluation.report import Combination, rows, verdicts_of
+    from inference.evaluation.tables import accuracy_table, problems, recall_table
+    from inference.evaluation.verdicts import VerdictsError
+    from inference.evaluation.verdicts import remember as keep
+
+    files = _files(model, weights, names)
+    on = _device(device)
+    engines = _engines(engine, on)
+    precisions = _precisions(precision, engines, on)
+    ways = [Input(item) for item in _listed(way, tuple(Input), "--input")]
+    truths = _truths(pictures, truth, truth_names, files, limit)
+    if remember is not None and (truths.video or len(truths) < LEAST_PICTURES):
+        why = f"a verdict wants at least {LEAST_PICTURES} photos: frames of one video all tell the same"
+        raise typer.BadParameter(why, param_hint="--remember")
+    with _cache(cache) as folder, _progress("pictures") as advance:
+        plan = measuring.AccuracyPlan(
+            files=files,
+            truths=truths,
+            combinations=measuring.combinations(engines, precisions, ways, on),
+            tile_wh=_size(tile, "--tile"),
+            stretch=stretch,
+            device=on,
+            threads=threads or len(os.sched_getaffinity(0)),
+            cache_dir=folder,
+        )
+
+        def tell(one: Combination, done: int) -> None:
+            advance(f"{one.engine} {one.precision} {one.way}", done, len(truths))
+
+        outcomes = list(measuring.measure(plan, tell))
+    table = rows(outcomes, truths.units, score, resamples, seed)
+    verdicts = verdicts_of(table, model_digest(files), len(truths), datetime.now(UTC))
+    if remember is not None:
+        for verdict in verdicts:
+            try:
+                keep(remember, verdict)
+            except (VerdictsError, ValueError) as error:
+                _fail(str(error))
+    if as_json:
+        document = {
+            "model": str(files.cfg),
+            "pictures": len(truths),
+            "objects": sum(len(item.labels) for item in truths.truths),
+            "tile_wh": plan.tile_wh,
+            "stretch": stretch,
+            "score": score,
+            "rows": [{**msgspec.to_builtins(row), "refuted": row.refuted} for row in table],
+            "verdicts": verdicts,
+        }
+        _print_json(document)
+    else:
+        title = f"{files.cfg.stem}: {len(truths)} pictures, tiles of {tile}{', stretched' if stretch else ''}"
+        measured = [row for row in table if not row.problem]
+        by_size = [recall_table(measured, f"Recall at a score of {score:g}")] if measured else []
+        _print_tables(accuracy_table(table, title), *by_size)
+    _end(problems(table))
+
+
+@app.command(
+    epilog="[bold]Examples[/bold]\n\n"
+    "mosaicd bench infer --model yolo-fastest-1.1-xl.cfg --names coco.names\n\n"
+    "mosaicd bench infer --model net.cfg --size 640x384 --batch 1,2,4 --threads 2\n\n"
+    "mosaicd bench infer --model net.cfg --engine openvino --precision bfloat16 --photos coco64/images --json\n\n"
+    "Exit code: 0 if all was measured, 1 if not."
+)
+def infer(
+    *,
+    model: ModelOption,
+    weights: WeightsOption = None,
+    names: NamesOption = None,
+    engine: Annotated[str, typer.Option(metavar="NAME,...", help="all, auto, or engines by name.")] = "all",
+    precision: Annotated[
+        str,
+        typer.Option(metavar="NAME,...", help="float32, bfloat16, float16; auto is what this device is quick with."),
+    ] = "auto",
+    way: Annotated[str, typer.Option("--input", metavar="NAME,...", help="mosaic, tiles.")] = "mosaic,tiles",
+    batch: Annotated[str, typer.Option(metavar="N,...", help="Mosaics a call.")] = "1",
+    size: Annotated[
+        str, typer.Option(metavar="WxH", help="Pixels of a mosaic; its tiles are half as wide.")
+    ] = "832x512",
+    seconds: Annotated[float, typer.Option(min=0.1, metavar="N", help="How long each is measured.")] = 5.0,
+    threads: Annotated[int, typer.Option(min=0, metavar="N", help="On a CPU; 0 takes all cores.")] = 1,
+    photos: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER", exists=True, file_okay=False, help="Detect in these photos; in noise otherwise."
+        ),
+    ] = None,
+    device: DeviceOption = "cpu",
+    cache: CacheOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Measure speed, memory and use of the arithmetic: engine x precision x input x batch."""
+    from inference.evaluation import speed as measuring
+    from inference.evaluation.tables import problems, speed_table
+    from inference.evaluation.truth import PHOTO_SUFFIXES
+    from inference.inputs import InputKind
+
+    files = _files(model, weights, names)
+    on = _device(device)
+    engines = _engines(engine, on)
+    precisions = _precisions(precision, engines, on)
+    ways: Sequence[InputKind] = _listed(way, get_args(InputKind), "--input")
+    batches = [_whole(item, "--batch") for item in batch.split(",")]
+    size_wh = _size(size, "--size")
+    if size_wh[0] % 2 or size_wh[1] % 2:
+        raise typer.BadParameter(f"{size} has no four equal tiles", param_hint="--size")
+    pictures = sorted(path for path in photos.iterdir() if path.suffix.lower() in PHOTO_SUFFIXES) if photos else []
+    if photos and not pictures:
+        raise typer.BadParameter(f"no photo in {photos}", param_hint="--photos")
+    with _cache(cache) as folder, _progress("s") as advance:
+        plan = measuring.SpeedPlan(
+            files=files,
+            combinations=measuring.combinations(engines, precisions, ways, batches, on),
+            canvas_wh=size_wh,
+            seconds=seconds,
+            threads=threads or len(os.sched_getaffinity(0)),
+            device=on,
+            cache_dir=folder,
+            photos=tuple(pictures),
+        )
+
+        def tell(one: measuring.SpeedCombination, spent_s: float) -> None:
+            advance(f"{one.engine} {one.precision} {one.way} {one.batch}", spent_s, seconds)
+
+        table = list(measuring.measure(plan, tell))
+    if as_json:
+        _print_json({"model": str(files.cfg), "size_wh": plan.canvas_wh, "threads": plan.threads, "rows": table})
+    else:
+        counted = "1 thread" if plan.threads == 1 else f"{plan.threads} threads"
+        _print_tables(speed_table(table, f"{files.cfg.stem}: mosaics of {size}, {counted}"))
+    _end(problems(table))
+
+
+def _files(cfg: Path, weights: Path | None, names: Path | None) -> "ModelFiles":
+    from inference.engine import ModelFiles
+
+    beside = [cfg.with_suffix(".names"), cfg.with_name("coco.names"), *sorted(cfg.parent.glob("*.names"))]
+    found = next((path for path in beside if path.is_file()), beside[0])
+    files = ModelFiles(cfg, weights or cfg.with_suffix(".weights"), names or found)
+    for path, option in ((files.cfg, "--model"), (files.weights, "--weights"), (files.names, "--names")):
+        if not path.is_file():
+            raise typer.BadParameter(f"no such file: {path}", param_hint=option)
+    return ModelFiles(files.cfg.absolute(), files.weights.absolute(), files.names.absolute())
+
+
+def _truths(pictures: Path, truth: Path | None, names: Path | None, files: "ModelFiles", limit: int) -> "TruthSet":
+    """What is in the pictures that the model can find; says on stderr what it cannot."""
+    from inference.evaluation.truth import TruthError, read_photos, read_video, thin_out
+    from inference.labels import LabelsError, modern_label, read_labels
+
+    try:
+        known = read_labels(files.names)
+        if pictures.is_dir():
+            truths = read_photos(pictures.absolute(), read_labels(names) if names else known)
+        else:
+            truths = read_video(pictures.absolute(), truth or pictures.with_suffix(".gt.txt"))
+    except (TruthError, LabelsError) as error:
+        _fail(str(error))
+    except OSError as error:
+        _fail(f"{error.filename}: {error.strerror}")
+    if wanted := limit or (VIDEO_FRAMES if truths.video else 0):
+        truths = thin_out(truths, wanted)
+    labels = [modern_label(label) for item in truths.truths for label in item.labels]
+    strange = sorted({label for label in labels if label not in known})
+    if len(strange) == len(set(labels)):
+        _fail(f"{pictures}: no object that the model knows; it knows {', '.join(known)[:200]}")
+    if strange:
+        number = sum(label in strange for label in labels)
+        typer.echo(f"{number} objects are left out, which the model does not know: {', '.join(strange)}", err=True)
+    return truths
+
+
+def _device(text: str) -> "DeviceKind":
+    from inference.engine import DeviceKind
+
+    kinds: tuple[DeviceKind, ...] = get_args(DeviceKind)
+    return _listed(text, kinds, "--device")[0]
+
+
+def _engines(text: str, device: "DeviceKind") -> list[str]:
+    from inference.engines import ENGINES, Impossible, choose_engine, installed_engines
+
+    installed = installed_engines()
+    if text == "all":
+        return [name for name in installed if device in ENGINES[name].precisions]
+    chosen = [choose_engine(name, device, installed) for name in _listed(text, ("auto", *ENGINES), "--engine")]
+    for choice in chosen:
+        if isinstance(choice, Impossible):
+            raise typer.BadParameter(choice.why, param_hint="--engine")
+    return list(dict.fromkeys(choice.value for choice in chosen if not isinstance(choice, Impossible)))
+
+
+def _precisions(text: str, engines: Sequence[str], device: "DeviceKind") -> "list[Precision]":
+    """Those asked for; "auto" is float32 and what the engines would take here."""
+    from inference.engine import Precision
+    from inference.engines import ENGINES, Impossible, choose_precision, cpu_flags
+
+    if text == "auto":
+        choices = [choose_precision("auto", engine, device, cpu_flags(), ()) for engine in engines]
+        text = ",".join(("float32", *(item.value for item in choices if not isinstance(item, Impossible))))
+    wanted: list[Precision] = _listed(text, get_args(Precision), "--precision")
+    for precision in wanted:
+        if not any(precision in ENGINES[engine].precisions[device] for engine in engines):
+            why = f"{' and '.join(engines)} cannot do {precision} on a {device.upper()}"
+            raise typer.BadParameter(why, param_hint="--precision")
+    return wanted
+
+
+def _listed(text: str, allowed: Sequence[T], option: str) -> list[T]:
+    """The words between commas, each one of the allowed, each once."""
+    words = [word.strip() for word in text.split(",")]
+    for word in words:
+        if word not in allowed:
+            raise typer.BadParameter(f"{word!r} is none of {', '.join(allowed)}", param_hint=option)
+    return [one for one in allowed if one in words]
+
+
+def _size(text: str, option: str) -> tuple[int, int]:
+    width, _, height = text.partition("x")
+    return _whole(width, option), _whole(height, option)
+
+
+def _whole(text: str, option: str) -> int:
+    if not text.strip().isdecimal() or not 1 <= int(text) <= 16384:
+        raise typer.BadParameter(f"{text!r} is no number from 1 to 16384", param_hint=option)
+    return int(text)
+
+
+@contextmanager
+def _cache(folder: Path | None) -> Iterator[Path]:
+    """The folder for built graphs; without one, a folder for this run: all combinations share it."""
+    if folder is not None:
+        yield folder
+        return
+    with tempfile.TemporaryDirectory(prefix="mosaicd-bench-") as place:
+        yield Path(place)
+
+
+@contextmanager
+def _progress(unit: str) -> Iterator[Callable[[str, float, float], None]]:
+    """A progress bar on stderr, where that is a terminal; gives the function that is told what is done, and of what."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.completed:.0f} of {task.total:.0f} " + unit),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True), disable=not sys.stderr.isatty()) as progress:
+        tasks: dict[str, Any] = {}
+
+        def advance(description: str, done: float, total: float) -> None:
+            if description not in tasks:
+                tasks[description] = progress.add_task(description, total=total)
+            progress.update(tasks[description], completed=min(done, total))
+
+        yield advance
+
+
+def _print_json(document: object) -> None:
+    import msgspec
+
+    typer.echo(msgspec.json.format(msgspec.json.encode(document), indent=2).decode())
+
+
+def _print_tables(*tables: Any) -> None:
+    from rich.console import Console
+
+    # In a pipe or a file nobody wants a table cut at 80 columns.
+    console = Console() if sys.stdout.isatty() else Console(width=200)
+    for table in tables:
+        console.print(table)
+
+
+def _end(problems: Sequence[str]) -> None:
+    for problem in problems:
+        typer.echo(f"mosaicd bench: {problem}", err=True)
+    raise typer.Exit(ExitCode.FAILURE if problems else ExitCode.OK)
+
+
+def _fail(message: str) -> NoReturn:
+    typer.echo(f"mosaicd bench: {message}", err=True)
+    raise typer.Exit(ExitCode.FAILURE)
