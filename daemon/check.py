@@ -129,14 +129,17 @@ def _model_problems(settings: Settings, document: YamlDocument | None) -> Iterat
     # What a worker would refuse when it loads, as far as a look can tell: the weights' length, say.
     canvas = settings.mosaic.canvas
     sizes = {"mosaic": (canvas.width, canvas.height), "tiles": canvas.tile_wh}
+    faults = []
     for kind, input_wh in sizes.items():
         if settings.model.input not in ("auto", kind):
             continue
         try:
             inspect_model(files, input_wh)
         except ModelUnusable as error:
-            yield problem_at(_place(("model",), document), ("model",), str(error))
-            return
+            faults.append(str(error))
+        else:
+            return  # one way is enough
+    yield problem_at(_place(("model",), document), ("model",), faults[0])
 
 
 def _unreadable(file: Path) -> tuple[str, str]:

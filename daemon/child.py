@@ -75,12 +75,11 @@ class Child:
         return self._process.pid if self._process else None
 
     def cpu_ticks(self) -> int:
-        """Return the CPU time that its living generation has used (proc(5), stat), in clock ticks; 0 if it is gone."""
-        try:
-            fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
-        except OSError:
-            return 0
-        return int(fields[11]) + int(fields[12])
+        """Return the CPU time that its living generation has used, in clock ticks; 0 if it is gone.
+
+        Its own children's too: while one builds a model's graph for it, it only waits.
+        """
+        return _cpu_ticks(self.pid) if self.pid is not None else 0
 
     @property
     def descriptors(self) -> tuple[int, int, int]:
@@ -191,3 +190,13 @@ class Child:
             self._process.stderr.close()
         self._process = self._channel = None
         return Death(returncode, tuple(self._stderr), self._last_words, tuple(received))
+
+
+def _cpu_ticks(pid: int) -> int:
+    """CPU time of a process and of all below it (proc(5): stat; task/TID/children)."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        children = [path.read_text().split() for path in Path(f"/proc/{pid}/task").glob("*/children")]
+    except OSError:
+        return 0
+    return int(fields[11]) + int(fields[12]) + sum(_cpu_ticks(int(child)) for found in children for child in found)

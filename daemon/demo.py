@@ -29,8 +29,8 @@ from daemon.demo_view import Outcome, after, exit_code, plain_line, reading, sum
 from daemon.metrics import parse
 
 _HTTP_PORT = 9109
-_ROSTER_WITHIN_S = 600.0
-"""The first time, scenes are rendered; a small machine takes a minute or two."""
+_STARTS_WITHIN_S = 600.0
+"""The first time, scenes are rendered and the model is built and measured; a small machine takes a minute or two."""
 _DAEMON_STOPS_WITHIN_S = 30.0
 _SIMULATOR_STOPS_WITHIN_S = 10.0
 _LOOK_EVERY_S = 1.0
@@ -209,27 +209,29 @@ def _run(
         kept = ["--scenes-folder", str(options.cache_dir / "scenes")]
         simulator = Process("simulate", [*command, "simulate", *cameras, *kept, *shares], folder)
         started.callback(simulator.stop, _SIMULATOR_STOPS_WITHIN_S)
-        if _wait_roster(roster, simulator, wait_stop, out):
+        if _waited(roster.exists, simulator, wait_stop, out):
             return ExitCode.OK
-        watch = Watch(options, folder, port, out)
         daemon = Process("run", [*command, "run", "--settings", str(settings)], folder)
         started.callback(daemon.stop, _DAEMON_STOPS_WITHIN_S)
+        if _waited(lambda: fetch_metrics(port) is not None, daemon, wait_stop, out):
+            return ExitCode.OK
+        watch = Watch(options, folder, port, out)
         was_interrupted = watch.run((simulator, daemon), wait_stop)
         print("mosaicd demo: stopping", file=out, flush=True)
     print(f"mosaicd demo: {summary(watch.outcome, watch.ended_s)}", file=out, flush=True)
     return exit_code(watch.outcome, was_interrupted=was_interrupted)
 
 
-def _wait_roster(roster: Path, simulator: Process, wait_stop: Callable[[float], bool], out: TextIO) -> bool:
-    """Wait until the simulator has written the roster, showing what it says; return whether a stop came first."""
-    deadline_s = time.monotonic() + _ROSTER_WITHIN_S
-    said = Tail(simulator.log)
-    while not roster.exists():
-        simulator.check()
+def _waited(condition: Callable[[], bool], process: Process, wait_stop: Callable[[float], bool], out: TextIO) -> bool:
+    """Wait until the condition holds, showing what the process says; return whether a stop came first."""
+    deadline_s = time.monotonic() + _STARTS_WITHIN_S
+    said = Tail(process.log)
+    while not condition():
+        process.check()
         for line in said.read_lines():
             print(line, file=out, flush=True)
         if time.monotonic() > deadline_s:
-            raise DemoError(f"the cameras were not there within {_ROSTER_WITHIN_S:g} s")
+            raise DemoError(f"{process.name} was not ready within {_STARTS_WITHIN_S:g} s")
         if wait_stop(0.1):
             return True
     return False

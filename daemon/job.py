@@ -5,6 +5,7 @@ Made once from settings, roster and devices; the supervisor only carries it out.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from math import ceil
 
 from capture.grouping import MosaicPlan, Seat, group
 from capture.messages import Assign, CameraSpec, CaptureSetup, Load, OpenMosaic
@@ -107,7 +108,17 @@ def plan_job(
             for i, plan in enumerate(plans)
         },
         assignments={plan.name: _assignment(plan, cameras, settings) for plan in plans},
-        workers=tuple(_worker(plan, settings, roster, runs[plan.device.kind], inherited) for plan in workers),
+        workers=tuple(
+            _worker(
+                plan,
+                settings,
+                roster,
+                run=runs[plan.device.kind],
+                share=ceil(len(plans) / len(workers)),
+                inherited=inherited,
+            )
+            for plan in workers
+        ),
         labels=frozenset(labels),
         policies=_policies(settings.supervision),
         answered_within_s={plan.name: _answered_within_s(plan, cameras, settings) for plan in plans},
@@ -164,8 +175,15 @@ def _threshold(camera: Camera, settings: Settings) -> float:
 
 
 def _worker(
-    plan: WorkerPlan, settings: Settings, roster: Roster, run: ModelRun, inherited: Mapping[str, str]
+    plan: WorkerPlan,
+    settings: Settings,
+    roster: Roster,
+    *,
+    run: ModelRun,
+    share: int,
+    inherited: Mapping[str, str],
 ) -> Worker:
+    """``share`` is how many mosaics are each worker's own: a larger batch would never come together."""
     on_gpu = plan.device.kind is DeviceKind.GPU
     environ = {
         **inherited,
@@ -186,7 +204,7 @@ def _worker(
         names=str(run.files.names),
         cache_dir=str(settings.cache_folder),
         canvas_wh=(canvas.width, canvas.height),
-        batch=run.batch,
+        batch=max(1, min(run.batch, share)),
         threads=plan.threads,
         on_gpu=on_gpu,
         memory_mode=plan.memory_mode.value,

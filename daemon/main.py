@@ -37,7 +37,7 @@ from daemon.job import Job, inherit, plan_groups, plan_job
 from daemon.lastgood import LastGood, LastGoodError, StoredText
 from daemon.logs import LogFormat, fields, set_up_logging
 from daemon.metrics import CONTENT_TYPE, make_registry, render
-from daemon.modelrun import CannotRunError, ModelRun, plan_runs
+from daemon.modelrun import CannotRunError, ModelRun, model_files, plan_runs
 from daemon.notify import Notifier, NotifyError, open_notifier
 from daemon.problems import has_errors
 from daemon.quota import MemoryMode
@@ -91,8 +91,8 @@ def run(
         try:
             runs = plan_runs(
                 settings,
-                found.devices,
-                _threads(named, found.devices),
+                [device for device in found.devices if device.name in named or device.uuid in named],
+                named,
                 mosaics=len(plans),
                 say=partial(_say_starting, notifier),
                 environ=inherit(environ),
@@ -244,16 +244,6 @@ def _named(settings: Settings, devices: Sequence[Device]) -> dict[str, WantedDev
     return named
 
 
-def _threads(named: Mapping[str, WantedDevice], devices: Sequence[Device]) -> dict[DeviceKind, int | None]:
-    """Return the CPU threads wanted of a worker on each kind of device that is there; None is auto."""
-    return {
-        device.kind: wanted.threads if isinstance(wanted.threads, int) else None
-        for device in devices
-        for name, wanted in named.items()
-        if name in (device.name, device.uuid)
-    }
-
-
 def _wishes(
     named: Mapping[str, WantedDevice], devices: Sequence[Device], runs: Mapping[DeviceKind, ModelRun]
 ) -> dict[str, DeviceWish]:
@@ -261,12 +251,19 @@ def _wishes(
     return {
         name: DeviceWish(
             workers=wanted.workers if isinstance(wanted.workers, int) else None,
-            threads=wanted.threads if isinstance(wanted.threads, int) else runs[kinds[name]].threads,
+            threads=_threads_of(wanted, runs.get(kinds[name]) if name in kinds else None),
             memory_mode=MemoryMode(wanted.memory.mode),
             fraction=wanted.memory.fraction,
         )
         for name, wanted in named.items()
     }
+
+
+def _threads_of(wanted: WantedDevice, run: ModelRun | None) -> int:
+    """Return the threads of a worker; a device that is not there is named by whoever plans the workers."""
+    if isinstance(wanted.threads, int):
+        return wanted.threads
+    return run.threads if run else 1
 
 
 def _plan(
@@ -276,7 +273,7 @@ def _plan(
     runs: Mapping[DeviceKind, ModelRun],
     environ: Mapping[str, str],
 ) -> Job:
-    files = next(iter(runs.values())).files
+    files = model_files(configuration.settings)
     return plan_job(
         configuration.settings,
         configuration.roster,

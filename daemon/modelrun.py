@@ -10,17 +10,21 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import get_args
 
+from capture.layout import Canvas
 from daemon.devices import Device, DeviceKind
 from daemon.logs import fields
 from daemon.models.errors import ModelsError
 from daemon.models.store import resolve
+from daemon.settings import Device as WantedDevice
 from daemon.settings import Settings
 from inference.cache import model_digest
-from inference.engine import ModelFiles, Precision
+from inference.engine import EngineError, ModelFiles, ModelUnusable, Precision
 from inference.engines import Choice, Impossible, choose_engine, choose_precision, cpu_flags, installed_engines
 from inference.evaluation.process import Measurer, MeasurerError
-from inference.evaluation.verdicts import Verdict, VerdictsError, is_refuted, load_verdicts
-from inference.inputs import InputKind
+from inference.evaluation.verdicts import VerdictsError, is_refuted, load_verdicts
+from inference.export import exported, is_built
+from inference.inputs import InputKind, ModelInput
+from inference.model import inspect_model
 from inference.tuning import Question, Tuned, tune
 
 log = logging.getLogger(__name__)
@@ -73,15 +77,16 @@ def model_files(settings: Settings) -> ModelFiles:
 def plan_runs(
     settings: Settings,
     devices: Sequence[Device],
-    threads: Mapping[DeviceKind, int | None],
+    wanted: Mapping[str, WantedDevice],
     *,
     mosaics: int,
     say: Callable[[str], None] = log.info,
     environ: Mapping[str, str] | None = None,
 ) -> dict[DeviceKind, ModelRun]:
-    """How the model is run on each kind of device that `threads` names (None: `auto`). Blocks while it measures.
+    """How the model is run on each kind of these devices, which are those that are to be used; `wanted` says what the
+    settings want of them, by name or UUID. Blocks while it measures and builds, the first time.
 
-    `say` is told before it measures; `environ` is the whole environment of what measures, this process's when None.
+    `say` is told before that; `environ` is the whole environment of what measures, this process's when None.
     Raises CannotRunError.
     """
     try:
@@ -91,31 +96,26 @@ def plan_runs(
         raise CannotRunError(f"model.name: {error}") from error
     except OSError as error:
         raise CannotRunError(f"{error.filename}: {error.strerror}. Check path and permissions") from error
-    verdicts = _verdicts(settings)
     runs: dict[DeviceKind, ModelRun] = {}
-    for kind, wanted_threads in threads.items():
+    for device in devices:
+        if device.kind in runs:
+            continue
+        kind = device.kind
         engine = _taken("engine", choose_engine(settings.model.engine, kind.value, installed_engines()))
-        refuted = [name for name in get_args(Precision) if is_refuted(verdicts, digest, engine.value, name)]
+        refuted = _refuted(settings, digest, engine.value)
         precision = _taken(
             "precision", choose_precision(settings.model.precision, engine.value, kind.value, cpu_flags(), refuted)
         )
-        wanted_input = settings.model.input
-        cores = max((device.cores for device in devices if device.kind is kind), default=0) or 1
-        counts = (1,) if kind is DeviceKind.GPU else tuple(sorted({1, cores}))
-        question = Question(
+        question = _question(
+            settings,
+            device,
+            wanted.get(device.name) or wanted[device.uuid],
             files=files,
-            engine=engine.value,
-            precision=_precision(precision.value),
-            device=kind.value,
-            canvas_wh=(settings.mosaic.canvas.width, settings.mosaic.canvas.height),
-            cores=cores,
+            engine=engine,
+            precision=precision,
             mosaics=mosaics,
-            inputs=("mosaic", "tiles") if wanted_input == "auto" else (wanted_input,),
-            threads=counts if wanted_threads is None else (wanted_threads,),
-            cache_dir=settings.cache_folder,
         )
-        uuid = next((device.uuid for device in devices if device.kind is kind), "")
-        environ_there = None if environ is None else {**environ, "CUDA_VISIBLE_DEVICES": uuid or "-1"}
+        environ_there = None if environ is None else {**environ, "CUDA_VISIBLE_DEVICES": device.uuid or "-1"}
         tuned = _tuned(question, say, environ_there)
         batch = settings.model.batch
         runs[kind] = ModelRun(
@@ -123,11 +123,68 @@ def plan_runs(
             engine=question.engine,
             precision=question.precision,
             input=tuned.input,
-            batch=batch if isinstance(batch, int) else min(BATCH[kind], mosaics),
+            batch=batch if isinstance(batch, int) else max(1, min(BATCH[kind], mosaics)),
             threads=tuned.threads,
             why=_why(engine, precision, tuned),
         )
+        _build(runs[kind], question, say)
     return runs
+
+
+def _question(
+    settings: Settings,
+    device: Device,
+    wanted: WantedDevice,
+    *,
+    files: ModelFiles,
+    engine: Choice,
+    precision: Choice,
+    mosaics: int,
+) -> Question:
+    cores = device.cores or 1
+    counts = (1,) if device.kind is DeviceKind.GPU else tuple(sorted({1, cores}))
+    return Question(
+        files=files,
+        engine=engine.value,
+        precision=_precision(precision.value),
+        device=device.kind.value,
+        canvas_wh=(settings.mosaic.canvas.width, settings.mosaic.canvas.height),
+        cores=cores,
+        memory_mib=device.total_mib,
+        mosaics=mosaics,
+        workers=wanted.workers if isinstance(wanted.workers, int) else None,
+        inputs=_inputs(settings, files),
+        threads=(wanted.threads,) if isinstance(wanted.threads, int) else counts,
+        cache_dir=settings.cache_folder,
+    )
+
+
+def _inputs(settings: Settings, files: ModelFiles) -> tuple[InputKind, ...]:
+    """The inputs that are in question: with `auto` those whose size the network can take."""
+    wanted = settings.model.input
+    if wanted != "auto":
+        return (wanted,)
+    fitting: list[InputKind] = []
+    canvas = Canvas(settings.mosaic.canvas.width, settings.mosaic.canvas.height)
+    for kind in get_args(InputKind):
+        try:
+            inspect_model(files, ModelInput(kind, canvas).input_wh)
+        except ModelUnusable:
+            continue  # what is wrong with it `daemon.check` has said, or the worker will
+        fitting.append(kind)
+    return tuple(fitting) or ("mosaic",)
+
+
+def _build(run: ModelRun, question: Question, say: Callable[[str], None]) -> None:
+    """Have the graph built before a worker waits for it: workers are judged by the time that they take to start."""
+    canvas = Canvas(*question.canvas_wh)
+    try:
+        if not is_built(run.engine, run.files, ModelInput(run.input, canvas).input_wh, question.cache_dir):
+            say("building the model")
+        with exported(run.engine, run.files, ModelInput(run.input, canvas).input_wh, question.cache_dir):
+            pass
+    except EngineError as error:
+        log.warning("the model was not built", extra=fields(error=str(error)))  # the worker will say so again, and end
 
 
 def _taken(key: str, choice: Choice | Impossible) -> Choice:
@@ -140,12 +197,14 @@ def _precision(value: str) -> Precision:
     return next(name for name in get_args(Precision) if name == value)
 
 
-def _verdicts(settings: Settings) -> tuple[Verdict, ...]:
+def _refuted(settings: Settings, digest: str, engine: str) -> tuple[str, ...]:
+    """The precisions that `auto` may not take. If what was measured cannot be read, that is all but float32."""
     try:
-        return load_verdicts(settings.cache_folder)
+        verdicts = load_verdicts(settings.cache_folder)
     except VerdictsError as error:
-        log.warning("measured precisions not considered", extra=fields(error=str(error)))
-        return ()
+        log.warning("measured precisions cannot be read, so auto takes float32", extra=fields(error=str(error)))
+        return get_args(Precision)
+    return tuple(name for name in get_args(Precision) if is_refuted(verdicts, digest, engine, name))
 
 
 def _tuned(question: Question, say: Callable[[str], None], environ: Mapping[str, str] | None) -> Tuned:
@@ -154,7 +213,7 @@ def _tuned(question: Question, say: Callable[[str], None], environ: Mapping[str,
         return first
     try:
         return tune(question, say, partial(Measurer, environment=environ))
-    except (MeasurerError, OSError) as error:
+    except (MeasurerError, EngineError, OSError) as error:
         # Workers will say more if they cannot load it either.
         log.warning("not measured, so the plainest way is taken", extra=fields(error=str(error)))
         return replace(first, mosaics_per_s={})

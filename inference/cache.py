@@ -9,6 +9,7 @@ import hashlib
 import json
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -51,8 +52,10 @@ def kept(folder: Path | None, name: str, make: Callable[[Path], None]) -> Iterat
     """
     entry = None
     if folder is not None:
-        with suppress(_NotKept):
+        try:
             entry = _entry(folder, name, make)
+        except _NotKept as error:
+            print(f"{folder} cannot be written, so {name} is not kept: {error}", file=sys.stderr)
     if entry is not None:
         yield entry
         return
@@ -76,10 +79,11 @@ def read_json(folder: Path, name: str) -> Any:
 
 def write_json(folder: Path, name: str, value: object) -> None:
     """Keep a small value, whole or not at all. Raises OSError."""
-    folder.mkdir(parents=True, exist_ok=True)
+    _make_folder(folder)
     descriptor, temporary = tempfile.mkstemp(prefix=f".{name}.", dir=folder)
     try:
         with os.fdopen(descriptor, "w") as file:
+            _give(descriptor, folder)
             json.dump(value, file)
             file.flush()
             os.fsync(file.fileno())
@@ -100,10 +104,11 @@ def _entry(folder: Path, name: str, make: Callable[[Path], None]) -> Path:
         _touch(entry)
         return entry
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = os.open(folder / f".{name}.lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        _make_folder(folder)
+        lock = os.open(folder / f".{name}.lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        _give(lock, folder)
     except OSError as error:
-        raise _NotKept from error
+        raise _NotKept(str(error)) from error
     try:
         fcntl.flock(lock, fcntl.LOCK_EX)  # given back by the kernel, however this process ends
         if not entry.is_dir():
@@ -119,17 +124,31 @@ def _make(folder: Path, name: str, make: Callable[[Path], None]) -> None:
     try:
         new = Path(tempfile.mkdtemp(prefix=f".{name}.new-", dir=folder))
     except OSError as error:
-        raise _NotKept from error
+        raise _NotKept(str(error)) from error
     try:
         make(new)
-        new.chmod(0o755)  # who makes it, an administrator who measures, say, is not always who runs the daemon
+        for path in [*new.rglob("*"), new]:
+            _give(path, folder)
         _sync(new)
         new.rename(folder / name)
     except OSError as error:
-        raise _NotKept from error
+        raise _NotKept(str(error)) from error
     finally:
         shutil.rmtree(new, ignore_errors=True)
     _prune(folder)
+
+
+def _make_folder(folder: Path) -> None:
+    if not folder.is_dir():
+        folder.mkdir(parents=True)
+        _give(folder, folder.parent)
+
+
+def _give(path: Path | int, folder: Path) -> None:
+    """What an administrator makes belongs to whom the folder belongs to: the daemon has to work with it afterwards."""
+    if os.geteuid() == 0:
+        owner = folder.stat()
+        os.chown(path, owner.st_uid, owner.st_gid)
 
 
 def _sync(folder: Path) -> None:

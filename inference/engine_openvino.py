@@ -2,10 +2,13 @@
 
 The Keras model is built by Keras's own OpenVINO backend, channels first (as OpenVINO computes; channels last would put
 two transpositions around every convolution), and kept as OpenVINO IR. The worker reads that and knows neither Keras nor
-TensorFlow. OpenVINO's converter is not used: it sends usage statistics.
+TensorFlow.
+OpenVINO reports to its makers, over the Internet, that it was imported; not from here. Whoever imports it in this
+project imports this module first.
 """
 
 import re
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,12 +16,15 @@ from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
-import openvino as ov
-from openvino.preprocess import PrePostProcessor
 
-from inference.decode import Floats
-from inference.engine import EngineFailed, EngineOptions, MemoryUse, OutOfMemory, resident_mib
-from inference.model import Model, keras_model
+sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type] # it does without, then
+
+import openvino as ov  # noqa: E402
+from openvino.preprocess import PrePostProcessor  # noqa: E402
+
+from inference.decode import Floats  # noqa: E402
+from inference.engine import EngineFailed, EngineOptions, MemoryUse, OutOfMemory, resident_mib  # noqa: E402
+from inference.model import Model, keras_model  # noqa: E402
 
 GRAPH: Final = "model.xml"
 
@@ -72,14 +78,15 @@ class OpenVinoBackend:
 
     def run(self, images: npt.NDArray[np.uint8]) -> list[Floats]:
         with _translated():
-            request = self._requests.get(len(images)) or self._compile(len(images))
+            request = self._requests.get(len(images)) or self.compile(len(images))
             request.infer([images], share_inputs=True, share_outputs=True)
             return [output.data for output in request.output_tensors]
 
     def memory_mib(self) -> MemoryUse:
         return MemoryUse(resident_mib(), None, None)
 
-    def _compile(self, images: int) -> Any:
+    def compile(self, images: int) -> Any:
+        """The request for exactly so many images."""
         width, height = self._options.input_wh
         graph = self._graph.clone()
         graph.reshape([images, height, width, 3])
@@ -102,7 +109,9 @@ def load(folder: Path, options: EngineOptions) -> OpenVinoBackend:
     """Reads the graph that `export` wrote. Raises OutOfMemory, EngineFailed."""
     with _translated():
         core = ov.Core()
-        return OpenVinoBackend(core, core.read_model(folder / GRAPH), options)
+        backend = OpenVinoBackend(core, core.read_model(folder / GRAPH), options)
+        backend.compile(options.batch)  # only now it shows whether the graph is whole
+        return backend
 
 
 @contextmanager

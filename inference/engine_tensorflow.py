@@ -49,6 +49,9 @@ def export(model: Model, folder: Path) -> None:
 
     Raises OutOfMemory, EngineFailed.
     """
+    import keras
+
+    keras.config.set_image_data_format("channels_last")
     with _translated():
         built = keras_model(model)
         shape = model.network.input_shape
@@ -98,7 +101,10 @@ def load(folder: Path, options: EngineOptions) -> TensorFlowBackend:
     """
     with _translated():
         _start(options)
-        module = tf.saved_model.load(str(folder))
+        try:
+            module = tf.saved_model.load(str(folder))
+        except OSError as error:  # its word for a graph that it cannot parse
+            raise EngineFailed(_first_line(error)) from error
         return TensorFlowBackend(module.raw_maps, options, module)
 
 

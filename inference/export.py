@@ -7,9 +7,11 @@ reads when it is imported. `exported` is the other side: it starts the process a
 
 import ctypes
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
@@ -25,6 +27,8 @@ from inference.engines import ENGINES
 
 PR_SET_PDEATHSIG: Final = 1
 """linux/prctl.h."""
+LEAST_FREE_BYTES: Final = 1 << 20
+"""A disk with less is full."""
 COMMAND: Final = (sys.executable, "-P", "-m", "inference.export")
 
 
@@ -60,6 +64,11 @@ def exported(engine: str, files: ModelFiles, input_wh: tuple[int, int], cache_di
         raise EngineFailed(f"the model's graph cannot be built: {error}") from error
 
 
+def is_built(engine: str, files: ModelFiles, input_wh: tuple[int, int], cache_dir: Path) -> bool:
+    """Whether the cache has it. Raises ModelUnusable."""
+    return (cache_dir / graph_name(engine, files, input_wh)).is_dir()
+
+
 def graph_name(engine: str, files: ModelFiles, input_wh: tuple[int, int]) -> str:
     """What the cache calls this graph: another cfg, weights, size or version of any part is another name.
 
@@ -71,7 +80,8 @@ def graph_name(engine: str, files: ModelFiles, input_wh: tuple[int, int]) -> str
         raise ModelUnusable(f"{error.filename}: {error.strerror}. Check path and permissions") from error
     kind = ENGINES[engine]
     here = Path(__file__).parent
-    code = cache.source_digest([*(here / "darknet").glob("*.py"), here / f"{kind.module.rpartition('.')[2]}.py"])
+    modules = (kind.module.rpartition(".")[2], "model", "kerasfile")
+    code = cache.source_digest([*(here / "darknet").glob("*.py"), *(here / f"{name}.py" for name in modules)])
     versions = [version(name) for name in ("keras", kind.keras_backend)]
     return f"{engine}-{cache.digest_of(digest, input_wh, code, versions)}"
 
@@ -106,6 +116,20 @@ def build(order: Order) -> None:
     import_module(ENGINES[order.engine].module).export(model, Path(order.folder))
 
 
+def attempt(order: Order) -> Outcome:
+    """Carry out an order and say how it went."""
+    try:
+        build(order)
+    except OSError as error:
+        return Outcome("OSError", str(error))
+    except Exception as error:  # noqa: BLE001 - the top of the process: report and end
+        # Frameworks have other words for a full disk: OpenVINO "iostream error", TensorFlow even "resource exhausted".
+        if shutil.disk_usage(order.folder).free < LEAST_FREE_BYTES:
+            return Outcome("OSError", f"no space left in {order.folder}")
+        return Outcome(type(error).__name__, str(error)[:2000])
+    return Outcome()
+
+
 def main() -> None:
     """Entry point of ``python -m inference.export``."""
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)  # whoever asked is gone: nobody wants it
@@ -114,13 +138,9 @@ def main() -> None:
     os.dup2(2, 1)  # libraries print where they like
     os.environ["KERAS_BACKEND"] = ENGINES[order.engine].keras_backend
     os.environ["CUDA_VISIBLE_DEVICES"] = "-1"  # the device is the worker's; building needs none
-    try:
-        build(order)
-        outcome = Outcome()
-    except OSError as error:
-        outcome = Outcome("OSError", str(error))
-    except Exception as error:  # noqa: BLE001 - the top of the process: report and end
-        outcome = Outcome(type(error).__name__, str(error)[:2000])
+    with tempfile.TemporaryDirectory() as keras_home:
+        os.environ["KERAS_HOME"] = keras_home  # a user's own Keras settings are not the graph's
+        outcome = attempt(order)
     with os.fdopen(answer, "wb") as out:
         out.write(msgspec.json.encode(outcome))
     sys.stderr.flush()

@@ -1,10 +1,11 @@
 """Weights in a `.keras` file: of a network of ours that was trained further in Keras and saved again.
 
-The cfg still says what the network is; from the file only numbers are taken, and they must fit it one by one. It is a
-stranger's file: it is looked at as an archive first, and loaded with `safe_mode` alone, which runs no code from it.
-Only `load_weights` imports keras.
+The cfg still says what the network is; from the file only numbers are taken, and they must fit. It is a stranger's
+file: it is looked at as an archive first, and its description of a model is never read, so that nothing in it can be
+run or built; Keras's `safe_mode` would build whatever it describes.
 """
 
+import math
 import tempfile
 import zipfile
 from pathlib import Path
@@ -55,25 +56,27 @@ def check_keras_file(path: Path, network: Network) -> None:
         raise KerasFileError(path, f"it unpacks to {sum(members.values())} bytes, its cfg wants {most} at most")
 
 
-def load_weights(path: Path, shapes: list[tuple[int, ...]]) -> list[Any]:
-    """The file's arrays, float32, in the order of the model's weights, which have these shapes.
+def load_weights(path: Path, model: Any) -> None:
+    """Puts the file's numbers into `model`, a Keras model of the same network.
 
+    Only the file's HDF5 member is read, never its description of a model, which Keras would build whatever it says.
     Raises KerasFileError. After `check_keras_file`.
     """
-    import keras
+    import h5py
 
-    try:
-        with tempfile.TemporaryDirectory() as folder:
-            named = Path(folder) / "model.keras"  # Keras goes by the name
-            named.symlink_to(path.absolute())
-            loaded: list[Any] = keras.saving.load_model(named, compile=False, safe_mode=True).get_weights()
-    except Exception as error:  # Keras lets whatever a broken archive causes pass through
-        reason = " ".join(str(error).split())[:300]
-        raise KerasFileError(path, f"Keras does not load it: {type(error).__name__}: {reason}") from error
-    found = [tuple(array.shape) for array in loaded]
-    for index, (have, want) in enumerate(zip(found, shapes, strict=False)):
-        if have != want:
-            raise KerasFileError(path, f"its weight {index} is {have}, the cfg's is {want}")
-    if len(found) != len(shapes):
-        raise KerasFileError(path, f"it has {len(found)} weights, the cfg's network has {len(shapes)}")
-    return loaded
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            with zipfile.ZipFile(path) as archive:
+                content = Path(archive.extract(_WEIGHTS, folder))
+            with h5py.File(content) as file:
+                sizes: list[int] = []
+                file.visititems(lambda _, item: sizes.append(item.nbytes) if isinstance(item, h5py.Dataset) else None)
+            most = _OPTIMIZER * sum(4 * math.prod(weight.shape) for weight in model.weights) + _SPARE_BYTES
+            if sum(sizes) > most:
+                raise KerasFileError(path, f"its arrays are {sum(sizes)} bytes, its cfg wants {most} at most")
+            model.load_weights(content)
+        except KerasFileError:
+            raise
+        except Exception as error:  # Keras and HDF5 let whatever a broken file causes pass through
+            reason = " ".join(str(error).split())[:300]
+            raise KerasFileError(path, f"Keras does not load it: {type(error).__name__}: {reason}") from error

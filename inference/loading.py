@@ -8,6 +8,7 @@ import re
 import resource
 from collections.abc import Sequence
 from importlib import import_module
+from types import ModuleType
 from typing import Protocol
 
 import numpy as np
@@ -26,7 +27,7 @@ from inference.engine import (
     OutOfMemory,
 )
 from inference.engines import ENGINES
-from inference.export import exported, graph_name
+from inference.export import exported
 from inference.model import inspect_model
 
 
@@ -103,27 +104,27 @@ def load_engine(name: str, files: ModelFiles, options: EngineOptions) -> Engine:
 
 def load_backend(name: str, files: ModelFiles, options: EngineOptions) -> Backend:
     """The graph alone, as `load_engine` loads it. Raises EngineError."""
-    try:
-        return _load(name, files, options)
-    except EngineFailed:
-        # Perhaps the graph was damaged on the disk; whoever starts next builds it anew.
-        if options.cache_dir is not None:
-            cache.drop(options.cache_dir, graph_name(name, files, options.input_wh))
-        raise
-
-
-def _load(name: str, files: ModelFiles, options: EngineOptions) -> Backend:
     with exported(name, files, options.input_wh, options.cache_dir) as graph:
         if options.device == "cpu" and options.memory_limit_mib is not None:
             limit = options.memory_limit_mib * 2**20
             resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
+        module = _imported(name)
         try:
-            module = import_module(ENGINES[name].module)
-        except MemoryError as error:
-            raise OutOfMemory(f"no memory to import the {name} engine") from error
-        except (ImportError, OSError) as error:
-            # The dynamic linker's words under a memory limit.
-            kind = OutOfMemory if re.search("failed to map segment|[Cc]annot allocate", str(error)) else EngineFailed
-            raise kind(f"the {name} engine does not import: {error}") from error
-        backend: Backend = module.load(graph, options)
+            backend: Backend = module.load(graph, options)
+        except EngineFailed:
+            # Perhaps the graph was damaged on the disk; whoever starts next builds it anew.
+            if options.cache_dir is not None:
+                cache.drop(options.cache_dir, graph.name)
+            raise
         return backend
+
+
+def _imported(name: str) -> ModuleType:
+    try:
+        return import_module(ENGINES[name].module)
+    except MemoryError as error:
+        raise OutOfMemory(f"no memory to import the {name} engine") from error
+    except (ImportError, OSError) as error:
+        # The dynamic linker's words under a memory limit.
+        kind = OutOfMemory if re.search("failed to map segment|[Cc]annot allocate", str(error)) else EngineFailed
+        raise kind(f"the {name} engine does not import: {error}") from error

@@ -38,7 +38,7 @@ def keras_model(model: Model) -> Any:
     built = build_model(model.network, model.weights)
     if model.keras_file is not None:
         try:
-            built.set_weights(load_weights(model.keras_file, [tuple(weight.shape) for weight in built.weights]))
+            load_weights(model.keras_file, built)
         except KerasFileError as error:
             raise ModelUnusable(f"{error}. {_KERAS_REMEDY}") from error
     return built

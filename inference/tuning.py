@@ -11,14 +11,15 @@ from statistics import median
 from typing import Final
 
 from capture.layout import Canvas
-from inference.cache import digest_of, model_digest, read_json, source_digest, write_json
+from inference.cache import digest_of, read_json, source_digest, write_json
 from inference.engine import DeviceKind, ModelFiles, Precision
 from inference.evaluation.messages import Load, Loaded, Reply, Time, Timed
 from inference.evaluation.process import LOAD_WITHIN_S, Measurer
+from inference.export import graph_name
 from inference.inputs import InputKind, ModelInput
 
 MAX_COPIES: Final = 4
-"""So many processes stand for all workers, however many cores there are."""
+"""So many processes, run at once, stand for all workers, however many there will be."""
 ROUNDS: Final = 3
 ROUND_S: Final = 0.4
 MORE_THREADS_FROM: Final = 1.15
@@ -37,7 +38,11 @@ class Question:
     device: DeviceKind
     canvas_wh: tuple[int, int]
     cores: int
+    memory_mib: int
+    """Of the device; measuring takes at most half of it."""
     mosaics: int
+    workers: int | None
+    """How many there will be; None: one for each so many threads, and no more than mosaics."""
     inputs: tuple[InputKind, ...]
     threads: tuple[int, ...]
     """Rising."""
@@ -48,9 +53,9 @@ class Question:
         """Whether anything has to be measured."""
         return len(self.inputs) > 1 or len(self.threads) > 1
 
-    def copies(self, threads: int) -> int:
-        """How many workers of so many threads there would be, of those that are measured."""
-        return max(1, min(self.mosaics, self.cores // threads, MAX_COPIES))
+    def runners(self, threads: int) -> int:
+        """How many workers of so many threads there would be."""
+        return self.workers or max(1, min(self.mosaics, self.cores // threads))
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +71,7 @@ class Tuned:
 def tune(question: Question, say: Callable[[str], None], start: Callable[[], Measurer] = Measurer) -> Tuned:
     """The answer: the kept one, or measured now, which `say` tells beforehand.
 
-    Raises MeasurerError if it cannot be measured, OSError if the model's files cannot be read.
+    Raises MeasurerError if it cannot be measured, ModelUnusable if the model's files cannot be read.
     """
     name = f"tuned-{_name(question)}"
     if kept := _kept(read_json(question.cache_dir, name), question):
@@ -108,11 +113,15 @@ def _rates(
 ) -> tuple[float, ...]:
     """Mosaics a second of all workers together, for each (input, threads); in turns, so that noise hits all alike."""
     with ExitStack() as stack:
-        groups = []
+        groups: list[list[Measurer]] = []
         for kind, threads in ways:
-            group = [stack.enter_context(start()) for _ in range(question.copies(threads))]
-            for measurer in group:
-                measurer.ask(_load(question, kind, threads), Loaded, LOAD_WITHIN_S)
+            group: list[Measurer] = []
+            copies = min(question.runners(threads), MAX_COPIES)
+            while len(group) < copies:
+                group.append(stack.enter_context(start()))
+                group[-1].ask(_load(question, kind, threads), Loaded, LOAD_WITHIN_S)
+                peak_mib = group[0].ask(Time(1), Timed).peak_mib
+                copies = min(copies, max(1, int(question.memory_mib / 2 / len(ways) / peak_mib)))
             groups.append(group)
         calls = [_calls(group[0]) for group in groups]
         taken: list[list[float]] = [[] for _ in ways]
@@ -122,7 +131,7 @@ def _rates(
                     measurer.send(Time(count))
                 for measurer in group:
                     each.extend(_whole_s(measurer.receive()))
-        return tuple(len(group) / median(each) for group, each in zip(groups, taken, strict=True))
+        return tuple(question.runners(threads) / median(each) for (_, threads), each in zip(ways, taken, strict=True))
 
 
 def _load(question: Question, kind: InputKind, threads: int) -> Load:
@@ -153,20 +162,17 @@ def _whole_s(timed: Reply) -> list[float]:
 
 def _name(question: Question) -> str:
     """What the answer depends on; the machine, too, since a disk may move to another."""
-    here = Path(__file__).parent
-    code = source_digest([*(here / "darknet").glob("*.py"), *here.glob("*.py")])
     return digest_of(
-        model_digest(question.files),
-        question.engine,
+        graph_name(question.engine, question.files, question.canvas_wh),
         question.precision,
         question.device,
         question.canvas_wh,
         question.cores,
-        [question.copies(count) for count in question.threads],
+        [question.runners(count) for count in question.threads],
         question.inputs,
         question.threads,
         _cpu_model(),
-        code,
+        source_digest([Path(__file__)]),
     )
 
 

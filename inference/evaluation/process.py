@@ -110,7 +110,9 @@ class Measurer:
         """End the process and give back all that belongs to it; may be called again."""
         if self._process.poll() is None:
             self._process.kill()  # it has nothing to save
-        self._process.wait(_END_WITHIN_S)
+        # One stuck in a driver is out of any signal's reach; the subprocess module reaps it if it ever ends.
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(_END_WITHIN_S)
         self._selector.close()
         for file in (self._orders, self._answers, self._errors):
             with suppress(BrokenPipeError):
@@ -126,7 +128,10 @@ class Measurer:
 
     def receive(self, within_s: float = ANSWER_WITHIN_S) -> Reply:
         """The next answer. Raises MeasurerError."""
-        reply: Reply = msgspec.json.decode(self._line(within_s), type=Reply)
+        try:
+            reply: Reply = msgspec.json.decode(self._line(within_s), type=Reply)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise MeasurerFailed("protocol", f"the measuring process does not make sense: {error}") from error
         if isinstance(reply, Failed):
             raise MeasurerFailed(reply.kind, reply.message)
         return reply

@@ -21,7 +21,7 @@ import pytest
 from capture.channel import ProtocolError, Received
 from capture.exits import ExitCode
 from capture.messages import FromChild, LastWords, Ready, SlotOpened, Stop, Unassign
-from daemon.child import LINE_BYTES, STDERR_LINES, Child, ChildSpec, Death
+from daemon.child import LINE_BYTES, STDERR_LINES, Child, ChildSpec, Death, _cpu_ticks
 from daemon.lifecycle import Command
 
 DEADLINE_S = 30.0
@@ -516,3 +516,20 @@ def test_a_child_whose_parent_is_another_refuses_to_live(tmp_path):
             check=False,
         )
     assert done.returncode == ExitCode.ORPHANED
+
+
+def test_the_time_of_what_a_child_waits_for_is_its_own_time():
+    """As while a worker has its model's graph built."""
+    busy = "import os; print(os.getpid(), flush=True)\nwhile True: pass"
+    program = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {busy!r}])"
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) as waiting:
+        assert waiting.stdout is not None
+        grandchild = int(waiting.stdout.readline())
+        try:
+            before, end = _cpu_ticks(waiting.pid), time.monotonic() + DEADLINE_S
+            while _cpu_ticks(waiting.pid) < before + 10:
+                assert time.monotonic() < end
+                time.sleep(0.01)
+        finally:
+            os.kill(grandchild, signal.SIGKILL)
+    assert _cpu_ticks(waiting.pid) == 0

@@ -55,11 +55,22 @@ def test_without_a_folder_it_is_made_for_this_once(tmp_path: Path):
     assert not entry.exists()
 
 
-def test_a_folder_that_cannot_be_written_keeps_nobody_from_working(tmp_path: Path):
+def test_a_folder_that_cannot_be_written_keeps_nobody_from_working(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     (tmp_path / "file").write_text("in the way")
     with kept(tmp_path / "file" / "cache", "a", write("once")) as entry:
         assert (entry / "graph").read_text() == "once"
     assert not entry.exists()
+    assert "cannot be written, so a is not kept" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+def test_what_root_makes_belongs_to_the_folders_owner(tmp_path: Path):
+    daemon = 65534
+    os.chown(tmp_path, daemon, daemon)
+    with kept(tmp_path / "cache", "a", write("graph")) as entry:
+        write_json(tmp_path / "cache", "tuned", {})
+    made = [tmp_path / "cache", entry, entry / "graph", tmp_path / "cache" / "tuned.json"]
+    assert {path.stat().st_uid for path in [*made, *(tmp_path / "cache").glob(".*.lock")]} == {daemon}
 
 
 def test_a_disk_that_fills_up_while_it_is_made_is_tried_elsewhere(tmp_path: Path):

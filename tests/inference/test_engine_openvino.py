@@ -1,5 +1,7 @@
 """What is OpenVINO's own: precision by load, and its ways to run out of memory."""
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -63,3 +65,15 @@ def test_failures_are_told_apart(error: Exception, kind: type[Exception]):
     with pytest.raises(kind) as caught:
         backend.run(np.zeros((1, 32, 32, 3), np.uint8))
     assert caught.value.__cause__ is error
+
+
+@pytest.mark.slow
+def test_nobody_is_told_that_openvino_was_imported():
+    program = """
+import sys
+from inference import engine_openvino
+import openvino
+print([name for name in sys.modules if name.startswith("openvino_telemetry.")], openvino.Core().available_devices[:1])
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[] ['CPU']"

@@ -4,6 +4,7 @@ One CPU thread in every test of a process: TensorFlow sets its threads once. Pre
 the whole process too, so they are tested in workers (`test_worker.py`) and, here, for OpenVINO, which keeps them apart.
 """
 
+import contextlib
 import subprocess
 import sys
 from pathlib import Path
@@ -128,6 +129,25 @@ def test_a_graph_that_does_not_load_is_dropped_from_the_cache(engine: str, small
         load_engine(engine, small_files, options)
     assert not entry.exists()
     load_engine(engine, small_files, options)
+
+
+def test_a_full_disk_keeps_no_engine_from_loading(
+    engine: str, small_files: ModelFiles, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+):
+    """A real one: what frameworks say of it is not what the system says."""
+    full = tmp_path / "full"
+    full.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", full], capture_output=True, check=False)
+    if mounted.returncode != 0:
+        pytest.skip("mounting is not allowed here")
+    try:
+        with (full / "filler").open("wb") as filler, contextlib.suppress(OSError):
+            filler.write(bytes(1 << 20))
+        loaded = load_engine(engine, small_files, EngineOptions((96, 64), cache_dir=full))
+        assert len(loaded.detect(images_of(1))) == 1
+        assert "not kept" in capfd.readouterr().err
+    finally:
+        subprocess.run(["umount", full], check=True)
 
 
 def test_what_is_not_offered_is_refused(engine: str, small_files: ModelFiles):

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from inference.engine import ModelFiles
+from inference.evaluation.messages import Time, Timed
 from inference.evaluation.process import Measurer, MeasurerError
 from inference.tuning import Question, choose_input, choose_threads, tune
 from tests.system.colours import write_model
@@ -41,7 +42,9 @@ def question(folder: Path) -> Question:
         device="cpu",
         canvas_wh=(128, 64),
         cores=2,
+        memory_mib=16_000,
         mosaics=8,
+        workers=None,
         inputs=("mosaic", "tiles"),
         threads=(1, 2),
         cache_dir=folder / "cache",
@@ -49,12 +52,58 @@ def question(folder: Path) -> Question:
 
 
 @pytest.mark.parametrize(
-    ("cores", "mosaics", "threads", "copies"), [(2, 8, 1, 2), (2, 8, 2, 1), (16, 8, 1, 4), (2, 1, 1, 1), (1, 8, 2, 1)]
+    ("cores", "mosaics", "workers", "threads", "runners"),
+    [
+        (2, 8, None, 1, 2),
+        (2, 8, None, 2, 1),
+        (16, 8, None, 1, 8),
+        (2, 1, None, 1, 1),
+        (1, 8, None, 2, 1),
+        (8, 8, 3, 1, 3),
+    ],
 )
-def test_copies_stand_for_the_workers_there_would_be(
-    tmp_path: Path, cores: int, mosaics: int, threads: int, copies: int
+def test_as_many_workers_are_reckoned_with_as_there_would_be(
+    tmp_path: Path, cores: int, mosaics: int, workers: int | None, threads: int, runners: int
 ):
-    assert replace(question(tmp_path), cores=cores, mosaics=mosaics).copies(threads) == copies
+    asked = replace(question(tmp_path), cores=cores, mosaics=mosaics, workers=workers)
+    assert asked.runners(threads) == runners
+
+
+class Stub:
+    """Stands for a measuring process that takes so many seconds a mosaic."""
+
+    started = 0
+
+    def __init__(self, peak_mib: float) -> None:
+        self._peak_mib = peak_mib
+        Stub.started += 1
+
+    def __enter__(self) -> "Stub":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        pass
+
+    def ask(self, order: object, expected: type, within_s: float = 0.0) -> object:
+        return self.receive() if isinstance(order, Time) else None
+
+    def send(self, order: object) -> None:
+        pass
+
+    def receive(self) -> Timed:
+        return Timed((0.1,), (0.0,), self._peak_mib, self._peak_mib, None, None)
+
+
+@pytest.mark.parametrize(("peak_mib", "started"), [(100.0, 5), (1500.0, 3), (100_000.0, 2)])
+def test_no_more_processes_are_started_than_half_the_memory_holds(tmp_path: Path, peak_mib: float, started: int):
+    """Each way has a quarter of 16 GB: four of one thread and one of sixteen, where that holds them."""
+    Stub.started = 0
+    asked = replace(question(tmp_path), cores=16, threads=(1, 16), inputs=("mosaic",))
+    tuned = tune(asked, lambda what: None, lambda: Stub(peak_mib))  # type: ignore[arg-type, return-value]
+    assert Stub.started == started
+    # As fast each, but eight of them: what was measured of a few counts for all.
+    assert tuned.threads == 1
+    assert tuned.mosaics_per_s == {"threads=1": pytest.approx(80), "threads=16": pytest.approx(10)}
 
 
 def refuse() -> Measurer:
