@@ -6,11 +6,13 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -110,12 +112,17 @@ def processes() -> Iterator[tuple[int, list[str]]]:
                 yield int(entry.name), command
 
 
+@cache
+def _cache() -> tempfile.TemporaryDirectory[str]:
+    """Models are built and measured once for all tests of this process; deleted at its end."""
+    return tempfile.TemporaryDirectory(prefix="mosaicd-tests-")
+
+
 def settings_text(folder: Path, model: Model, extra: Mapping[str, Any]) -> str:
     """Return settings; YAML is a superset of JSON."""
     settings: dict[str, Any] = {
         "state_dir": str(folder / "state"),
-        # Built and measured once for all tests.
-        "cache_dir": str(model.cfg.parent / "cache"),
+        "cache_dir": _cache().name,
         "http": {"port": 0},
         "model": {"cfg": str(model.cfg), "weights": str(model.weights), "names": str(model.names)},
         "devices": {"cpu": {"workers": 2}},

@@ -6,11 +6,9 @@ what is judged and what is left out is said in `simulator.training.quality`.
 
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from fractions import Fraction
 from multiprocessing import get_context
 from pathlib import Path
 
-import av
 import cv2
 import numpy as np
 import pytest
@@ -22,18 +20,20 @@ from simulator.train import EMBEDDED
 from simulator.training.boxes import CONTENT_WH
 from simulator.training.pictures import truths_of
 from simulator.training.quality import Found, Judgement, Truths, judge, quality_at
-from simulator.world import FIRST_TEST_SEED, LABELS, World
+from simulator.world import FIRST_TEST_SEED, LABELS
+from simulator.world.clip import ClipSpec, read_truths, render_clip
 from tests.system.colours import Model
 from tests.system.stage import running, wait_until
 
 pytestmark = pytest.mark.slow
 
 WORLDS = 16
-"""Four mosaics; the seeds from FIRST_TEST_SEED on, whatever they show."""
-SIZE_WH = (1280, 720)
+"""Four mosaics."""
 FPS = 10
-LENGTH_S = 10.0
-BIT_RATE = 1_500_000
+SIZES_WH = ((1280, 720), (640, 360))
+"""What cameras give, and what the demo plays."""
+SPECS = [ClipSpec(FIRST_TEST_SEED + index, SIZES_WH[index % 2], FPS, 10.0) for index in range(WORLDS)]
+"""The first of the scenes that are for tests only, whatever they show; at the simulator's own bit rates."""
 FRAMES = 60
 """Of each camera, at least so many different ones are judged."""
 SCORE = 0.25
@@ -42,41 +42,29 @@ SCORE = 0.25
 
 @dataclass(frozen=True, slots=True)
 class Clip:
-    """An encoded world and the truth of each of its frames, in pixels of a tile's content."""
+    """A rendered world and the truth of each of its frames, in pixels of a tile's content."""
 
-    title: str
+    spec: ClipSpec
     path: Path
     truths: list[Truths]
 
 
-def write_clip(folder: Path, seed: int) -> Clip:
-    """Render and encode one world."""
+def render(folder: Path, spec: ClipSpec) -> Clip:
+    """Render and encode one world as `mosaicd simulate` does."""
     cv2.setNumThreads(1)
-    world = World(seed, SIZE_WH, FPS, LENGTH_S)
-    path = folder / f"{seed}.mp4"
-    truths = []
-    with av.open(path, "w") as container:
-        options = {"preset": "veryfast", "g": str(2 * FPS), "bf": "0", "threads": "1"}
-        stream = container.add_stream("libx264", rate=FPS, options=options)
-        stream.width, stream.height = SIZE_WH
-        stream.pix_fmt, stream.bit_rate, stream.time_base = "yuv420p", BIT_RATE, Fraction(1, FPS)
-        for index in range(int(FPS * LENGTH_S)):
-            picture = world.picture(index)
-            truths.append(truths_of(picture.truths, SIZE_WH))
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture.rgb, format="rgb24")))
-        container.mux(stream.encode(None))
-    return Clip(world.title, path, truths)
+    path = render_clip(spec, folder)
+    return Clip(spec, path, [truths_of(truths, spec.size_wh) for truths in read_truths(path)])
 
 
 def judged(lines: list[dict], clips: dict[str, Clip]) -> dict[tuple[str, int], Judgement]:
     """Return the verdict on each answered frame, once."""
-    scale = np.tile(np.array(CONTENT_WH, np.float32) / np.array(SIZE_WH, np.float32), 2)
     out = {}
     for line in lines:
         clip = clips[line["camera"]]
         frame = round(line["frame_time"] * FPS) % len(clip.truths)
         if (line["camera"], frame) in out:
             continue
+        scale = np.tile(np.array(CONTENT_WH, np.float32) / np.array(clip.spec.size_wh, np.float32), 2)
         seen = line["sightings"]
         found = Found(
             np.array([item["box"] for item in seen], np.float32).reshape(-1, 4) * scale,
@@ -91,7 +79,7 @@ def judged(lines: list[dict], clips: dict[str, Clip]) -> dict[tuple[str, int], J
 def test_objects_of_unseen_scenes_are_found(tmp_path):
     """Recall and precision of at least 0.9 over all objects of 12 pixels and more in the tile."""
     with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
-        made = list(pool.map(write_clip, [tmp_path] * WORLDS, range(FIRST_TEST_SEED, FIRST_TEST_SEED + WORLDS)))
+        made = list(pool.map(render, [tmp_path] * WORLDS, SPECS))
     clips = {f"world-{index:02d}": clip for index, clip in enumerate(made)}
     model = Model(EMBEDDED / "demo.cfg", EMBEDDED / "demo.weights", EMBEDDED / "demo.names")
     settings = {"mosaic": {"fps": 3}, "supervision": {"start_timeout_s": 120}}
@@ -102,7 +90,10 @@ def test_objects_of_unseen_scenes_are_found(tmp_path):
             verdicts = judged(daemon.lines(), clips)
             assert daemon.stop() == 0
     for name, clip in clips.items():
-        show(f"{name} {clip.title}", [verdict for (camera, _), verdict in verdicts.items() if camera == name])
+        show(
+            f"{name} {clip.spec.title}, {clip.spec.size_wh[1]} lines",
+            [verdict for (camera, _), verdict in verdicts.items() if camera == name],
+        )
     for class_id, label in enumerate(LABELS):
         show(label, list(verdicts.values()), class_id)
     quality = show("all", list(verdicts.values()))
@@ -119,5 +110,5 @@ def is_enough(verdicts: dict[tuple[str, int], Judgement]) -> bool:
 def show(name: str, verdicts: list[Judgement], class_id: int | None = None):
     """Print and return a quality."""
     quality = quality_at(verdicts, SCORE, class_id)
-    print(f"{name:<32} {quality.there:6} objects, recall {quality.recall:.3f}, precision {quality.precision:.3f}")
+    print(f"{name:<42} {quality.there:6} objects, recall {quality.recall:.3f}, precision {quality.precision:.3f}")
     return quality
