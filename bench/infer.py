@@ -6,7 +6,7 @@ For YOLOv3 and YOLOv3-tiny at 416x416 (random weights: speed does not depend on 
 plain loop of Keras's `model.predict`, the tensorflow engine and the openvino engine. They answer in turns, so that
 whatever else the machine does hits all alike. All have all cores; the engines take the precision that `auto` would.
 Figures are medians of the forward pass. The share of decoding and suppression is yolo-fastest-1.1's on real photos at
-320x320.
+320x320, with one thread, as a worker runs it.
 Needs ../shared/data.
 """
 
@@ -93,7 +93,9 @@ def random_convolutions(network: Network) -> Iterator[ConvolutionWeights]:
         yield ConvolutionWeights(rng.uniform(-0.1, 0.1, filters).astype(np.float32), norm, kernel)
 
 
-def load(measurer: Measurer, engine: str, files: ModelFiles, size_wh: tuple[int, int], cache: Path) -> Runner:
+def load(
+    measurer: Measurer, engine: str, files: ModelFiles, *, size_wh: tuple[int, int], threads: int, cache: Path
+) -> Runner:
     """Loads a model into a process."""
     precision = "float32"
     if engine != PREDICT:
@@ -104,7 +106,7 @@ def load(measurer: Measurer, engine: str, files: ModelFiles, size_wh: tuple[int,
         weights=str(files.weights),
         names=str(files.names),
         input_wh=size_wh,
-        threads=len(os.sched_getaffinity(0)),
+        threads=threads,
         precision=precision,
         cache_dir=str(cache),
     )
@@ -124,7 +126,14 @@ def race(cfg: Path, rounds: int, folder: Path, progress: Progress) -> dict[str, 
     with ExitStack() as stack:
         runners: dict[str, Runner] = {}
         for engine in engines:
-            runners[engine] = load(stack.enter_context(Measurer()), engine, files, SIZE_WH, folder)
+            runners[engine] = load(
+                stack.enter_context(Measurer()),
+                engine,
+                files,
+                size_wh=SIZE_WH,
+                threads=len(os.sched_getaffinity(0)),
+                cache=folder,
+            )
             progress.advance(task)
         for _ in range(rounds):
             for runner in runners.values():
@@ -142,7 +151,7 @@ def share(rounds: int, folder: Path, progress: Progress) -> dict[str, object]:
     engine = installed_engines()[0]
     task = progress.add_task(f"{name} {SHARE_WH[0]}x{SHARE_WH[1]}", total=rounds)
     with Measurer() as measurer:
-        runner = load(measurer, engine, files, SHARE_WH, folder)
+        runner = load(measurer, engine, files, size_wh=SHARE_WH, threads=1, cache=folder)
         runner.calls = len(photos)
         for _ in range(rounds):
             runner.turn(photos)

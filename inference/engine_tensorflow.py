@@ -1,8 +1,8 @@
 """The engine that runs a detector on TensorFlow: on GPUs, and where OpenVINO is not to be had.
 
-The Keras model is kept as a SavedModel with its weights as variables beside the graph. Constants in the graph (a frozen
-graph) are up to a fifth faster, and were given up: TensorFlow copies them at each step of optimizing a graph, 4.8 GB
-and 20 s at each start for YOLOv3 (248 MB of weights), where variables take 1 GB and 3 s.
+The Keras model is kept as a SavedModel. The weights of small models are constants in its graph (a frozen graph), which
+is up to a fifth faster; those of large ones are variables beside it, since TensorFlow copies constants at each step of
+optimizing a graph: 4.8 GB and 20 s at each start for YOLOv3 (248 MB of weights), where variables take 1 GB and 3 s.
 Order matters: threads and memory limits are set before TensorFlow touches a device, in `_start`. What belongs into the
 environment (CUDA_VISIBLE_DEVICES, TF_CPP_MIN_LOG_LEVEL) is set by whoever spawns the process.
 """
@@ -16,6 +16,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
+from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
 from inference.decode import Floats
 from inference.engine import (
@@ -31,6 +32,8 @@ from inference.model import Model, keras_model
 Graph = Callable[[Any], Any]
 """A uint8 tensor of images to a list of raw maps, one a head."""
 
+MAX_FROZEN_BYTES: Final = 64 << 20
+"""Weights up to so many bytes are frozen: YOLOv3-tiny's 35 MB cost 1.3 GB then, not 0.7, for a fifth less time."""
 _MIXED: Final = {
     ("cpu", "bfloat16"): "auto_mixed_precision_onednn_bfloat16",
     ("gpu", "float16"): "auto_mixed_precision",
@@ -61,8 +64,11 @@ def export(model: Model, folder: Path) -> None:
             return tf.nest.flatten(built(tf.cast(images, tf.float32) * (1 / 255), training=False))
 
         module = tf.Module()
-        module.variables_kept = built.variables
         module.raw_maps = tf.function(raw_maps, input_signature=[signature], autograph=False)
+        if sum(weight.shape.num_elements() * 4 for weight in built.variables) <= MAX_FROZEN_BYTES:
+            module.raw_maps = convert_variables_to_constants_v2(module.raw_maps.get_concrete_function())
+        else:
+            module.variables_kept = built.variables
         tf.saved_model.save(module, str(folder))
 
 
