@@ -103,7 +103,24 @@ def play(tmp_path: Path) -> Iterator[Play]:
         (tmp_path / "scene.w").write_text(worker)
         environ = {**os.environ, "PYTHONPATH": f"{tmp_path}:{Path(__file__).parents[2]}", "SCENE": str(scene)}
         device = Device("cpu", DeviceKind.CPU, "", 1000, cores=2)
-        load = Load("tensorflow", "", "", "", (64, 64), 1, False, "fraction", 100, 0.25, 0.45, 2.0)
+        load = Load(
+            engine="openvino",
+            precision="float32",
+            input="mosaic",
+            cfg="",
+            weights="",
+            names="",
+            cache_dir="",
+            canvas_wh=(64, 64),
+            batch=1,
+            threads=1,
+            on_gpu=False,
+            memory_mode="fraction",
+            memory_limit_mib=100,
+            score=0.25,
+            iou=0.45,
+            stale_s=2.0,
+        )
         job = Job(
             plans=(MosaicPlan("m1", ("a", None, None, None)),),
             captures={"c1": (ChildSpec("c1", "capture", "actors", environ), ("m1",))},
