@@ -1,26 +1,12 @@
-"""What a simulated camera is, and what can be wrong with it. Pure."""
+"""What a simulated camera is. Pure."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
 from simulator.auth import AuthScheme, Credentials
+from simulator.faults import Fault
 from simulator.footage import Footage
-
-
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """A camera's misbehaviour. Delays count from PLAY; for a session that plays when the fault is set, from then.
-
-    Attributes:
-        silent: connections are accepted, but no request for the camera is ever answered.
-        hang_after_s: in mid-stream it stops sending and answering, and keeps the connection.
-        close_after_s: in mid-stream it closes the connection.
-    """
-
-    silent: bool = False
-    hang_after_s: float | None = None
-    close_after_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +22,7 @@ class CameraSpec:
         password: the password, never shown by `repr`.
         auth: how the password is asked for.
         fault: what is wrong with it from the start.
+        own_port: it has a TCP port of its own and is at no other, so that it can refuse connections.
     """
 
     name: str
@@ -46,6 +33,7 @@ class CameraSpec:
     password: str | None = field(default=None, repr=False)
     auth: AuthScheme = AuthScheme.DIGEST
     fault: Fault | None = None
+    own_port: bool = False
 
     @property
     def url_path(self) -> str:

@@ -1,7 +1,7 @@
 """One client's RTSP connection and its session. Shell: an asyncio protocol, all in the loop's thread.
 
 A connection has at most one session with one track, and the session ends with it. The server owns connections; a
-connection owns its playback and the timers of its camera's fault.
+connection owns its playback and its share in its camera's fault.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from simulator.auth import Verdict, challenge, digest_uri, judge
 from simulator.errors import RefusedError
+from simulator.faults import NotFound, Redirect, Silent, Unauthorized
 from simulator.live import Host, LiveCamera
 from simulator.messages import BadMessageError, MessageReader, Request, Response
 from simulator.playback import Playback, StreamIdentity
@@ -23,6 +24,7 @@ from simulator.sinks import UNSENT_LIMIT_BYTES
 from simulator.status import Status
 from simulator.targets import base_url, strip_userinfo
 from simulator.transport import choose_transport, format_transport
+from simulator.trouble import Shown, Trouble
 
 REALM = "mosaicd simulator"
 
@@ -37,20 +39,22 @@ class Session:
     camera: LiveCamera
     url: str
     playback: Playback
+    trouble: Trouble
 
 
 class Connection(asyncio.Protocol):
     """Reads requests, answers them, and plays."""
 
-    def __init__(self, host: Host, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, host: Host, loop: asyncio.AbstractEventLoop, only: LiveCamera | None = None) -> None:
+        """`only`: the camera whose own port it is."""
         self._host = host
         self._loop = loop
+        self._only = only
         self._reader = MessageReader()
         self._nonce = secrets.token_hex(16)
         self._session: Session | None = None
-        self._camera: LiveCamera | None = None
+        self._camera: LiveCamera | None = only
         self._is_hung = False
-        self._fault_timers: list[asyncio.TimerHandle] = []
         self._last_heard_s = loop.time()
         self.transport: asyncio.Transport  # set by connection_made, before anything else happens
         self.peer_ip = ""
@@ -119,25 +123,35 @@ class Connection(asyncio.Protocol):
         else:
             self.transport.close()
 
-    def apply_fault(self, camera: LiveCamera) -> None:
-        """Takes up the camera's present fault if this connection is that camera's."""
-        if camera is not self._camera:
-            return
-        self._drop_fault_timers()
-        self._set_hung(False)
-        if camera.fault is None or not self.is_playing:
-            return
-        if camera.fault.hang_after_s is not None:
-            timer = self._loop.call_later(camera.fault.hang_after_s, self._set_hung, True)
-            self._fault_timers.append(timer)
-        if camera.fault.close_after_s is not None:
-            self._fault_timers.append(self._loop.call_later(camera.fault.close_after_s, self.close))
+    def is_for(self, camera: LiveCamera) -> bool:
+        """Whether this connection is that camera's, as far as is known."""
+        return camera is self._camera
+
+    def plays(self, camera: LiveCamera) -> bool:
+        """Whether that camera's frames are going out here."""
+        return self.is_playing and self.is_for(camera)
+
+    def take_up_fault(self) -> None:
+        """Takes up its camera's present fault, if it plays; else PLAY will."""
+        if self._session is not None and self.is_playing:
+            camera = self._session.camera
+            self._session.trouble.take_up(camera.fault, camera.footage)
+
+    # -- a fault's side (trouble.Troubled) ----------------------------------------------------------------------
+
+    def set_hung(self, is_hung: bool) -> None:
+        """Answers nothing, or does so again."""
+        self._is_hung = is_hung
+
+    def write(self, data: bytes) -> None:
+        """Writes what is no answer."""
+        self.transport.write(data)
 
     # -- requests -----------------------------------------------------------------------------------------------
 
     def _serve(self, request: Request) -> None:
         if self._session is None:
-            self._camera = self._host.camera_at(request.target) or self._camera
+            self._camera = self._camera_at(request.target) or self._camera
         if self._is_mute():
             return
         cseq = request.headers.get("cseq")
@@ -169,7 +183,7 @@ class Connection(asyncio.Protocol):
         if "application/sdp" not in request.headers.get("accept", "application/sdp"):
             raise RefusedError(Status.NOT_ACCEPTABLE)
         host = self.transport.get_extra_info("sockname")[0]
-        body = describe(camera.spec.name, camera.spec.footage, host).encode()
+        body = describe(camera.spec.name, camera.described, host).encode()
         headers = (("Content-Base", base_url(request.target) + "/"), ("Content-Type", "application/sdp"))
         return Response(Status.OK, headers, body)
 
@@ -186,9 +200,9 @@ class Connection(asyncio.Protocol):
         stream = StreamIdentity(secrets.randbits(32), secrets.randbits(16), secrets.randbits(32))
         sink = self._host.open_sink(self, transport)
         playback = Playback(self._loop, camera.timeline, sink, stream, counts=camera.counts, wall_s=self._host.wall_s)
-        url = strip_userinfo(request.target)
+        trouble = Trouble(self._loop, self, Shown(playback, transport, camera.timeline))
         self._camera = camera
-        self._session = Session(secrets.token_hex(8), camera, url, playback)
+        self._session = Session(secrets.token_hex(8), camera, strip_userinfo(request.target), playback, trouble)
         answer = format_transport(transport, self._host.server_ports(), stream.ssrc)
         return Response(Status.OK, (("Transport", answer), *self._session_header()))
 
@@ -202,14 +216,15 @@ class Connection(asyncio.Protocol):
                 raise RefusedError(Status.INVALID_RANGE)
             wanted = parsed
         if "range" in request.headers or playback.next_npt_s is None:
+            session.trouble.end()
             start_s = self._host.live_npt_s() if wanted.start_s is None else wanted.start_s
             playback.seek(session.camera.timeline.seek(start_s), wanted.end_s)
         elif playback.is_playing:
             return Response(Status.OK, self._session_header())
+        session.trouble.take_up(session.camera.fault, session.camera.footage)
         info = f"url={session.url};seq={playback.next_sequence};rtptime={playback.next_timestamp}"
         range_ = format_range(playback.next_npt_s or 0.0, wanted.end_s)
         playback.play()
-        self.apply_fault(session.camera)
         return Response(Status.OK, (*self._session_header(), ("Range", range_), ("RTP-Info", info)))
 
     def _pause(self, request: Request) -> Response:
@@ -235,9 +250,13 @@ class Connection(asyncio.Protocol):
 
     def _authorized_camera(self, request: Request) -> LiveCamera:
         """The camera that a request is for, if its sender may have it."""
-        camera = self._host.camera_at(request.target)
-        if camera is None:
+        camera = self._camera_at(request.target)
+        if camera is None or isinstance(camera.fault, NotFound):
             raise RefusedError(Status.NOT_FOUND)
+        if isinstance(camera.fault, Redirect):
+            raise RefusedError(Status.MOVED_TEMPORARILY, (("Location", camera.fault.location),))
+        if isinstance(camera.fault, Unauthorized):
+            raise RefusedError(Status.UNAUTHORIZED, (self._challenge(camera),))
         credentials = camera.spec.credentials
         if credentials is None:
             return camera
@@ -248,12 +267,21 @@ class Connection(asyncio.Protocol):
                 camera.spec.auth, credentials, authorization, method=request.method, realm=REALM, nonce=self._nonce
             )
             signed = digest_uri(authorization)
-            if signed is not None and self._host.camera_at(signed) is not camera:
+            if signed is not None and self._camera_at(signed) is not camera:
                 verdict = Verdict.REFUSED
         if verdict is not Verdict.ACCEPTED:
-            asked = challenge(camera.spec.auth, REALM, self._nonce, is_stale=verdict is Verdict.STALE)
-            raise RefusedError(Status.UNAUTHORIZED, (("WWW-Authenticate", asked),))
+            raise RefusedError(Status.UNAUTHORIZED, (self._challenge(camera, verdict is Verdict.STALE),))
         return camera
+
+    def _camera_at(self, target: str) -> LiveCamera | None:
+        """The camera that a URL names, if it is behind this connection's port."""
+        camera = self._host.camera_at(target)
+        if camera is None or (camera if camera.spec.own_port else None) is not self._only:
+            return None
+        return camera
+
+    def _challenge(self, camera: LiveCamera, is_stale: bool = False) -> tuple[str, str]:
+        return ("WWW-Authenticate", challenge(camera.spec.auth, REALM, self._nonce, is_stale=is_stale))
 
     def _checked_session(self, request: Request, camera: LiveCamera | None = None) -> Session:
         """The session, if the request names it and is for its camera (or for no certain one)."""
@@ -273,23 +301,10 @@ class Connection(asyncio.Protocol):
         return ("Public", ", ".join(self._methods))
 
     def _end_session(self) -> None:
-        self._drop_fault_timers()
         if self._session is not None:
+            self._session.trouble.drop()
             self._session.playback.close()
             self._session = None
 
-    # -- faults -------------------------------------------------------------------------------------------------
-
     def _is_mute(self) -> bool:
-        is_silent = self._camera is not None and self._camera.fault is not None and self._camera.fault.silent
-        return self._is_hung or is_silent
-
-    def _set_hung(self, is_hung: bool) -> None:
-        self._is_hung = is_hung
-        if self._session is not None:
-            self._session.playback.mute(is_hung)
-
-    def _drop_fault_timers(self) -> None:
-        for timer in self._fault_timers:
-            timer.cancel()
-        self._fault_timers.clear()
+        return self._is_hung or (self._camera is not None and isinstance(self._camera.fault, Silent))

@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from simulator.camera import CameraSpec, Fault
+from simulator.camera import CameraSpec
+from simulator.door import Door
+from simulator.faults import Fault, StreamFault
+from simulator.footage import Footage
 from simulator.playback import FrameCounts
 from simulator.sinks import Sink
 from simulator.timeline import Timeline
@@ -17,12 +20,29 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True, eq=False)
 class LiveCamera:
-    """A camera in a running server. Changed in the loop's thread only."""
+    """A camera in a running server. Changed in the loop's thread only.
+
+    Attributes:
+        spec: what it was made from.
+        timeline: what sessions are set up with.
+        footage: what it shows under its fault.
+        counts: frames of all its sessions.
+        fault: what is wrong with it.
+        door: where clients get in.
+    """
 
     spec: CameraSpec
     timeline: Timeline
-    fault: Fault | None
+    footage: Footage
     counts: FrameCounts
+    door: Door
+    fault: Fault | None = None
+
+    @property
+    def described(self) -> Footage:
+        """What a new session sees first."""
+        is_later = isinstance(self.fault, StreamFault) and self.fault.after_s > 0
+        return self.spec.footage if is_later else self.footage
 
 
 class Host(Protocol):

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from math import ceil
 
 from simulator.rtcp import sender_report
-from simulator.rtp import CLOCK_HZ
-from simulator.sinks import Sink
+from simulator.sinks import Sink, TamperedSink
+from simulator.tamper import Tampering
 from simulator.timeline import Timeline
 
 REPORT_PERIOD_S = 5.0
@@ -58,7 +58,8 @@ class Playback:
     ) -> None:
         self._loop = loop
         self._timeline = timeline
-        self._sink = sink
+        self._way = sink  # to the client
+        self._sink = sink  # the way, or what tampers with packets before it
         self._ssrc = identity.ssrc
         self._counts = counts
         self._wall_s = wall_s
@@ -87,6 +88,12 @@ class Playback:
         return None if self._number is None else self._timeline.npt_s(self._number)
 
     @property
+    def next_number(self) -> int:
+        """Number of the next frame; a position is set."""
+        assert self._number is not None
+        return self._number
+
+    @property
     def next_sequence(self) -> int:
         """Sequence number of the next packet."""
         return self._sequence & 0xFFFF
@@ -111,11 +118,8 @@ class Playback:
     def play(self) -> None:
         """Sends from the next frame on, the first one in the loop's next round; a position is set."""
         assert self._number is not None
-        self.pause()
-        now = self._loop.time()
-        self._anchor_s = now - self._timeline.dts_s(self._number) - self._delay_s
-        self._next_report_s = now
-        self._timer = self._loop.call_at(now, self._step)
+        self._next_report_s = self._loop.time()
+        self._go_on(restarts=True)
 
     def pause(self) -> None:
         """Stops sending; the next frame stays the next."""
@@ -127,20 +131,75 @@ class Playback:
         """Lets time go on without sending, or sends again from the next key frame on."""
         self._is_muted = is_muted
 
+    def show(self, timeline: Timeline) -> None:
+        """Goes over to another timeline; a position is set. Timestamps, numbers and pace go on without a jump.
+
+        At the next frame if its pictures are the same, else at its key frame at or before the present time.
+        """
+        before, number = self._timeline, self.next_number
+        if timeline is before:
+            return
+        self._timeline = timeline
+        if timeline.pictures is before.pictures:
+            shift_ticks = before.npt_ticks(number) - timeline.npt_ticks(number)
+            self._timestamp_base += shift_ticks
+            if self._newest_ticks is not None:
+                self._newest_ticks -= shift_ticks
+            self._anchor_s += before.dts_s(number) - timeline.dts_s(number)
+        else:
+            next_ticks = before.npt_ticks(number)
+            if self._newest_ticks is not None:
+                next_ticks = self._newest_ticks + before.step_ticks
+                self._newest_ticks = None
+            self._number = timeline.seek(before.npt_s(number))
+            self._timestamp_base += next_ticks - timeline.npt_ticks(self._number)
+            self._delay_s = timeline.npt_s(self._number) - timeline.dts_s(self._number)
+            self._waits_for_key = False
+        if self.is_playing:
+            self._go_on(restarts=timeline.pictures is not before.pictures)
+
+    def jump(self, ticks: int) -> None:
+        """Lets timestamps jump, by so many 1/90000 s."""
+        self._timestamp_base += ticks
+
+    def tamper(self, tampering: Tampering | None) -> None:
+        """Lets packets go a bad way, or the good one again."""
+        self._sink = self._way if tampering is None else TamperedSink(self._way, tampering)
+
     def close(self) -> None:
         """Stops for good."""
         self.pause()
-        self._sink.close()
+        self._way.close()
+
+    def report(self) -> bytes:
+        """An RTCP sender report of this moment."""
+        timestamp = self._timestamp_base + self._timeline.ticks_at(self._loop.time() - self._anchor_s)
+        return sender_report(
+            self._ssrc, self._wall_s(), timestamp, packets=self._packets, octets=self._octets, cname=_CNAME
+        )
+
+    def send_report(self) -> None:
+        """Sends an RTCP sender report, in turn or not."""
+        self._way.send_report(self.report())
+
+    def _go_on(self, *, restarts: bool) -> None:
+        """Steps in the loop's next round; the next frame is due then, or when it was due anyway."""
+        assert self._number is not None
+        self.pause()
+        now = self._loop.time()
+        if restarts:
+            self._anchor_s = now - self._timeline.dts_s(self._number) - self._delay_s
+        self._timer = self._loop.call_at(now, self._step)
 
     def _step(self) -> None:
         assert self._number is not None
         now = self._loop.time()
         while True:
-            dts_s = self._timeline.dts_s(self._number)
-            if self._end_s is not None and dts_s >= self._end_s:
+            due_s = self._timeline.due_s(self._number)
+            if self._end_s is not None and due_s >= self._end_s:
                 self._timer = None
                 return
-            wait_s = self._anchor_s + dts_s + self._delay_s - now
+            wait_s = self._anchor_s + due_s + self._delay_s - now
             if wait_s > _EARLY_S:
                 break
             if wait_s < -_MAX_LATENESS_S:
@@ -162,7 +221,8 @@ class Playback:
         else:
             self._waits_for_key = False
             if now >= self._next_report_s:
-                self._send_report(now)
+                self._next_report_s = now + REPORT_PERIOD_S
+                self.send_report()
             ticks = self._timeline.npt_ticks(number)
             timestamp = (self._timestamp_base + ticks) & 0xFFFFFFFF
             self._sink.send_frame(packets, self._sequence, timestamp, self._ssrc)
@@ -172,15 +232,6 @@ class Playback:
             self._octets += packets.octets
             self._counts.sent += 1
         self._sequence += len(packets.starts)
-
-    def _send_report(self, now: float) -> None:
-        self._next_report_s = now + REPORT_PERIOD_S
-        timestamp = self._timestamp_base + round((now - self._anchor_s) * CLOCK_HZ)
-        self._sink.send_report(
-            sender_report(
-                self._ssrc, self._wall_s(), timestamp, packets=self._packets, octets=self._octets, cname=_CNAME
-            )
-        )
 
     def _timestamp(self, number: int) -> int:
         return (self._timestamp_base + self._timeline.npt_ticks(number)) & 0xFFFFFFFF

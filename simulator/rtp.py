@@ -40,17 +40,23 @@ class PacketizedFrame:
     octets: int
 
 
-def build_frame(payloads: Sequence[bytes]) -> PacketizedFrame:
+def build_frame(payloads: Sequence[bytes], payload_type: int = PAYLOAD_TYPE) -> PacketizedFrame:
     """Template of an access unit's payloads; the last packet has the marker bit."""
     parts: list[bytes] = []
     starts: list[int] = []
     position = 0
     for index, payload in enumerate(payloads):
         marker = 0x80 if index == len(payloads) - 1 else 0
-        parts += (_HEADER.pack(0x24, 0, 12 + len(payload), 0x80, marker | PAYLOAD_TYPE, 0, 0, 0), payload)
+        parts += (_HEADER.pack(0x24, 0, 12 + len(payload), 0x80, marker | payload_type, 0, 0, 0), payload)
         starts.append(position)
         position += _HEADER.size + len(payload)
     return PacketizedFrame(b"".join(parts), tuple(starts), sum(map(len, payloads)))
+
+
+def payloads_of(frame: PacketizedFrame) -> list[bytes]:
+    """What `build_frame` was given."""
+    ends = (*frame.starts[1:], len(frame.template))
+    return [frame.template[start + _HEADER.size : end] for start, end in zip(frame.starts, ends, strict=True)]
 
 
 def address_frame(frame: PacketizedFrame, channel: int, sequence: int, timestamp: int, ssrc: int) -> bytearray:
@@ -73,6 +79,6 @@ def iter_datagrams(frame: PacketizedFrame, packets: bytearray) -> Iterator[memor
         yield view[start + FRAMING_BYTES : end]
 
 
-def interleave(channel: int, packet: bytes) -> bytes:
+def interleave(channel: int, packet: bytes | memoryview) -> bytes:
     """One packet framed for RTSP's TCP connection (RFC 2326, 10.12)."""
-    return struct.pack(">BBH", 0x24, channel, len(packet)) + packet
+    return struct.pack(">BBH", 0x24, channel, len(packet)) + bytes(packet)

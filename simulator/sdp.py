@@ -34,16 +34,24 @@ def describe(name: str, footage: Footage, host: str) -> str:
         "a=tool:mosaicd simulator",
         "a=control:*",
         "a=range:npt=0-",
-        f"m=video 0 RTP/AVP {PAYLOAD_TYPE}",
+        f"m={'audio' if footage.codec is Codec.PCMU else 'video'} 0 RTP/AVP {PAYLOAD_TYPE}",
         f"b=AS:{max(1, footage.bitrate_bps // 1000)}",
         f"a=rtpmap:{PAYLOAD_TYPE} {footage.codec.value}/{CLOCK_HZ}",
-        f"a=fmtp:{PAYLOAD_TYPE} {_format_parameters(footage)}",
-        f"a=framerate:{float(footage.fps):g}",
-        f"a=framesize:{PAYLOAD_TYPE} {footage.size_wh[0]}-{footage.size_wh[1]}",
+        *_picture_attributes(footage),
         f"a=control:{TRACK}",
         "",
     )
     return "\r\n".join(lines)
+
+
+def _picture_attributes(footage: Footage) -> tuple[str, ...]:
+    if footage.codec is Codec.PCMU:
+        return ()
+    return (
+        f"a=fmtp:{PAYLOAD_TYPE} {_format_parameters(footage)}",
+        f"a=framerate:{float(footage.fps):g}",
+        f"a=framesize:{PAYLOAD_TYPE} {footage.size_wh[0]}-{footage.size_wh[1]}",
+    )
 
 
 def _format_parameters(footage: Footage) -> str:

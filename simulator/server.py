@@ -9,21 +9,24 @@ await server.stop()
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import errno
 import logging
 import socket
+import ssl
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
 
-from simulator.camera import CameraSpec, Fault
+from simulator.camera import CameraSpec
 from simulator.connection import Connection
+from simulator.door import Door
 from simulator.errors import ListenError
+from simulator.faults import AccessFault, Fault, FaultError, NotVideo, Refuse
 from simulator.live import LiveCamera
 from simulator.playback import FrameCounts
+from simulator.shown import footage_under
 from simulator.sinks import DatagramSink, InterleavedSink, Sink
+from simulator.sockets import bind_pair, explain
 from simulator.targets import camera_path
 from simulator.timeline import Timeline
 from simulator.transport import TcpTransport, Transport
@@ -32,18 +35,25 @@ SESSION_TIMEOUT_S = 60.0
 """RTSP's default (RFC 2326, 12.37)."""
 
 _STOP_DEADLINE_S = 1.0
-_SEND_BUFFER_BYTES = 256 * 1024  # the kernel's own would grow to megabytes of late video for a client that stalls
-_PORT_PAIR_TRIES = 50
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class CameraStatistics:
-    """Frames of one camera since start, over all its sessions."""
+    """One camera.
+
+    Attributes:
+        frames_sent: since start, over all its sessions.
+        frames_dropped: likewise.
+        sessions: that get its frames now.
+        fault: what is wrong with it now.
+    """
 
     frames_sent: int
     frames_dropped: int
+    sessions: int = 0
+    fault: Fault | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +82,7 @@ class RtspServer:
         host: str = "127.0.0.1",
         port: int = 0,
         session_timeout_s: float = SESSION_TIMEOUT_S,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         """Prepares; nothing listens yet.
 
@@ -80,6 +91,7 @@ class RtspServer:
             host: address to listen on.
             port: TCP port; 0 takes any free one.
             session_timeout_s: a client not heard that long is disconnected.
+            tls: certificate and key for rtsps://; None for plain RTSP.
 
         Raises:
             ValueError: two cameras share a name or a path.
@@ -88,18 +100,18 @@ class RtspServer:
         self.port = port
         self.session_timeout_s = session_timeout_s
         specs = list(cameras)
-        self._cameras = {
-            spec.name: LiveCamera(spec, Timeline(spec.footage, spec.start_offset_s), spec.fault, FrameCounts())
-            for spec in specs
-        }
+        self._tls = tls
+        self._door = Door(self._connect, tls)
+        self._cameras = {spec.name: self._live(spec) for spec in specs}
         self._by_path = {camera_path(live.spec.url_path): live for live in self._cameras.values()}
         if not len(specs) == len(self._cameras) == len(self._by_path):
             raise ValueError("two cameras share a name or a path")
+        self._footages = {spec.name: spec.footage for spec in specs}
         self._connections: set[Connection] = set()
         self._rtcp_peers: dict[tuple[str, int], Connection] = {}
-        self._listener: asyncio.Server | None = None
         self._udp: tuple[socket.socket, socket.socket] | None = None
         self._sweep_timer: asyncio.TimerHandle | None = None
+        self._mending: dict[str, asyncio.TimerHandle] = {}  # timers of faults that end by themselves
         self._started_s = 0.0
         self._expired = 0
 
@@ -110,56 +122,82 @@ class RtspServer:
 
         Raises:
             ListenError: the address cannot be had.
+            FaultError: a camera cannot have the fault it is to start with.
         """
         loop = asyncio.get_running_loop()
         try:
             found = await loop.getaddrinfo(self.host, self.port, type=socket.SOCK_STREAM)
             family, address = found[0][0], found[0][4]
-            listening = _bound(family, socket.SOCK_STREAM, address)
-            try:
-                self._udp = _bind_pair(family, str(address[0]))
-                self._listener = await loop.create_server(lambda: self._connect(loop), sock=listening, backlog=128)
-            except BaseException:
-                listening.close()
-                raise
+            self._door.open(family, address)
+            self._udp = bind_pair(family, str(address[0]))
+            for camera in self._cameras.values():
+                if camera.spec.own_port:
+                    camera.door.open(family, (address[0], 0))
         except OSError as error:
-            self._close_udp()
-            raise ListenError(self.host, self.port, _explain(error, self.port)) from error
-        self.port = listening.getsockname()[1]
+            self._close_sockets()
+            raise ListenError(self.host, self.port, explain(error, self.port)) from error
+        self.port = self._door.port
         for endpoint in self._udp:
             loop.add_reader(endpoint, self._read_datagrams, endpoint)
         self._started_s = loop.time()
         self._sweep_timer = loop.call_later(self._sweep_period_s, self._sweep)
+        try:
+            for name, camera in self._cameras.items():
+                if camera.spec.fault is not None:
+                    self.set_fault(name, camera.spec.fault)
+        except FaultError:
+            await self.stop()
+            raise
         fields = {"host": self.host, "port": self.port, "cameras": len(self._cameras)}
         _log.info("rtsp server listens", extra={"fields": fields})
 
     async def stop(self) -> None:
         """Closes all sockets; waits at most a second for the loop to see them closed."""
-        if self._listener is None:
+        if self._udp is None:
             return
-        self._listener.close()
-        if self._sweep_timer is not None:
-            self._sweep_timer.cancel()
+        for timer in (self._sweep_timer, *self._mending.values()):
+            if timer is not None:
+                timer.cancel()
         for connection in tuple(self._connections):
             connection.close()
-        self._close_udp()
+        self._close_sockets()
         deadline_s = asyncio.get_running_loop().time() + _STOP_DEADLINE_S
         while self._connections and asyncio.get_running_loop().time() < deadline_s:
             await asyncio.sleep(0)  # a closed transport tells its connection in the loop's next round
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._listener.wait_closed(), _STOP_DEADLINE_S)
-        self._listener = None
+
+    def prepare(self, name: str, fault: Fault | None) -> None:
+        """Does beforehand what takes `set_fault` time (encoding a blank picture). Any thread.
+
+        Raises:
+            KeyError: no such camera.
+            FaultError: this camera cannot have it.
+        """
+        camera = self._cameras[name]
+        if isinstance(fault, Refuse) and not camera.spec.own_port:
+            raise FaultError(f"{name} shares its port with others, so it cannot refuse; give it one of its own")
+        footage_under(fault, camera.spec.footage, self._footages)
 
     def set_fault(self, name: str, fault: Fault | None) -> None:
         """Gives a camera a fault, or none, in sessions that run and in those to come.
 
         Raises:
             KeyError: no such camera.
+            FaultError: this camera cannot have it.
         """
+        self.prepare(name, fault)
         camera = self._cameras[name]
-        camera.fault = fault
-        for connection in tuple(self._connections):
-            connection.apply_fault(camera)
+        before, camera.fault = camera.fault, fault
+        camera.footage = footage_under(fault, camera.spec.footage, self._footages)
+        if isinstance(before, NotVideo) or isinstance(fault, NotVideo):
+            camera.timeline = Timeline(camera.footage, camera.spec.start_offset_s)
+        if isinstance(before, Refuse) != isinstance(fault, Refuse):
+            (camera.door.refuse if isinstance(fault, Refuse) else camera.door.admit)()
+        self._mend_later(name, fault)
+        for connection in [each for each in self._connections if each.is_for(camera)]:
+            if isinstance(fault, AccessFault) or isinstance(before, AccessFault):
+                connection.close()
+            else:
+                connection.take_up_fault()
 
     def url(self, name: str, host: str | None = None) -> str:
         """A camera's URL, without credentials; `host` is how clients name this machine, if not by `self.host`.
@@ -167,9 +205,12 @@ class RtspServer:
         Raises:
             KeyError: no such camera.
         """
+        camera = self._cameras[name]
         named = host or self.host
         authority = f"[{named}]" if ":" in named else named
-        return f"rtsp://{authority}:{self.port}/{self._cameras[name].spec.url_path}"
+        scheme = "rtsp" if self._tls is None else "rtsps"
+        port = camera.door.port if camera.spec.own_port else self.port
+        return f"{scheme}://{authority}:{port}/{camera.spec.url_path}"
 
     def statistics(self) -> ServerStatistics:
         """A snapshot."""
@@ -178,7 +219,12 @@ class RtspServer:
             playing=sum(connection.is_playing for connection in self._connections),
             expired=self._expired,
             cameras={
-                name: CameraStatistics(camera.counts.sent, camera.counts.dropped)
+                name: CameraStatistics(
+                    camera.counts.sent,
+                    camera.counts.dropped,
+                    sum(connection.plays(camera) for connection in self._connections),
+                    camera.fault,
+                )
                 for name, camera in self._cameras.items()
             },
         )
@@ -221,8 +267,8 @@ class RtspServer:
 
     # -- the loop's callbacks -----------------------------------------------------------------------------------
 
-    def _connect(self, loop: asyncio.AbstractEventLoop) -> Connection:
-        connection = Connection(self, loop)
+    def _connect(self, only: LiveCamera | None = None) -> Connection:
+        connection = Connection(self, asyncio.get_running_loop(), only)
         self._connections.add(connection)
         return connection
 
@@ -246,46 +292,24 @@ class RtspServer:
         self._expired += sum(connection.expire(loop.time()) for connection in tuple(self._connections))
         self._sweep_timer = loop.call_later(self._sweep_period_s, self._sweep)
 
-    def _close_udp(self) -> None:
+    def _live(self, spec: CameraSpec) -> LiveCamera:
+        timeline = Timeline(spec.footage, spec.start_offset_s)
+        camera = LiveCamera(spec, timeline, spec.footage, FrameCounts(), self._door)
+        if spec.own_port:
+            camera.door = Door(partial(self._connect, camera), self._tls)
+        return camera
+
+    def _mend_later(self, name: str, fault: Fault | None) -> None:
+        if timer := self._mending.pop(name, None):
+            timer.cancel()
+        if fault is not None and fault.for_s is not None:
+            loop = asyncio.get_running_loop()
+            self._mending[name] = loop.call_later(fault.for_s, self.set_fault, name, None)
+
+    def _close_sockets(self) -> None:
+        for door in {self._door, *(camera.door for camera in self._cameras.values())}:
+            door.close()
         for endpoint in self._udp or ():
             asyncio.get_running_loop().remove_reader(endpoint)
             endpoint.close()
         self._udp = None
-
-
-def _bound(family: int, kind: int, address: Any) -> socket.socket:
-    bound = socket.socket(family, kind)
-    try:
-        bound.setblocking(False)
-        if kind == socket.SOCK_STREAM:
-            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            bound.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER_BYTES)  # inherited by accept
-        bound.bind(address)
-    except BaseException:
-        bound.close()
-        raise
-    return bound
-
-
-def _bind_pair(family: int, host: str) -> tuple[socket.socket, socket.socket]:
-    """An even UDP port for RTP and the odd one above it for RTCP (RFC 3550, 11)."""
-    for _ in range(_PORT_PAIR_TRIES):
-        rtp = _bound(family, socket.SOCK_DGRAM, (host, 0))
-        port = rtp.getsockname()[1]
-        if port % 2 == 0:
-            with contextlib.suppress(OSError):
-                return rtp, _bound(family, socket.SOCK_DGRAM, (host, port + 1))
-        rtp.close()
-    raise OSError(errno.EADDRINUSE, "no two neighbouring UDP ports are free")
-
-
-def _explain(error: OSError, port: int) -> str:
-    if isinstance(error, socket.gaierror):
-        return f"{error.strerror}; give an address of this machine, such as 127.0.0.1"
-    if error.errno == errno.EADDRINUSE:
-        return f"in use; see who has it with: ss -ltnp 'sport = :{port}', or choose another port"
-    if error.errno == errno.EADDRNOTAVAIL:
-        return "not an address of this machine; 127.0.0.1 is"
-    if error.errno == errno.EACCES:
-        return "not permitted; choose a port above 1023"
-    return str(error.strerror or error)

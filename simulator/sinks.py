@@ -8,9 +8,11 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections import deque
+from collections.abc import Sequence
 from typing import Any, Final, Protocol
 
 from simulator.rtp import PacketizedFrame, address_frame, interleave, iter_datagrams
+from simulator.tamper import Tampering
 
 UNSENT_LIMIT_BYTES: Final = 256 * 1024
 """A TCP client for which this much is unsent gets no further frame until it has read some."""
@@ -30,6 +32,9 @@ class Sink(Protocol):
 
     def send_frame(self, frame: PacketizedFrame, sequence: int, timestamp: int, ssrc: int) -> None:
         """Sends one access unit."""
+
+    def send_packets(self, packets: Sequence[bytes]) -> None:
+        """Sends RTP packets as they are."""
 
     def send_report(self, packet: bytes) -> None:
         """Sends one RTCP packet."""
@@ -54,6 +59,10 @@ class InterleavedSink:
         """Writes all packets of a frame at once."""
         self._connection.write(address_frame(frame, self._rtp_channel, sequence, timestamp, ssrc))
 
+    def send_packets(self, packets: Sequence[bytes]) -> None:
+        """Writes packets at once."""
+        self._connection.write(b"".join(interleave(self._rtp_channel, packet) for packet in packets))
+
     def send_report(self, packet: bytes) -> None:
         """Writes an RTCP packet."""
         self._connection.write(interleave(self._rtcp_channel, packet))
@@ -75,7 +84,7 @@ class DatagramSink:
         self._loop = loop
         self._rtp_socket, self._rtp_address = rtp
         self._rtcp_socket, self._rtcp_address = rtcp
-        self._unsent: deque[memoryview] = deque()
+        self._unsent: deque[bytes | memoryview] = deque()
         self._timer: asyncio.TimerHandle | None = None
 
     def is_full(self) -> bool:
@@ -85,6 +94,12 @@ class DatagramSink:
     def send_frame(self, frame: PacketizedFrame, sequence: int, timestamp: int, ssrc: int) -> None:
         """Sends the first burst at once and the rest behind what waits already."""
         self._unsent.extend(iter_datagrams(frame, address_frame(frame, 0, sequence, timestamp, ssrc)))
+        if self._timer is None:
+            self._send_burst()
+
+    def send_packets(self, packets: Sequence[bytes]) -> None:
+        """Sends packets behind what waits already."""
+        self._unsent.extend(packets)
         if self._timer is None:
             self._send_burst()
 
@@ -105,6 +120,34 @@ class DatagramSink:
             _send(self._rtp_socket, self._unsent.popleft(), self._rtp_address)
         if self._unsent:
             self._timer = self._loop.call_later(_BURST_GAP_S, self._send_burst)
+
+
+class TamperedSink:
+    """A bad way before another sink, which stays its owner's."""
+
+    def __init__(self, sink: Sink, tampering: Tampering) -> None:
+        self._sink = sink
+        self._tampering = tampering
+
+    def is_full(self) -> bool:
+        """As the sink behind it."""
+        return self._sink.is_full()
+
+    def send_frame(self, frame: PacketizedFrame, sequence: int, timestamp: int, ssrc: int) -> None:
+        """Sends what is left of a frame."""
+        addressed = address_frame(frame, 0, sequence, timestamp, ssrc)
+        self.send_packets([bytes(packet) for packet in iter_datagrams(frame, addressed)])
+
+    def send_packets(self, packets: Sequence[bytes]) -> None:
+        """Sends what is left of packets."""
+        self._sink.send_packets(self._tampering.pass_on(packets))
+
+    def send_report(self, packet: bytes) -> None:
+        """Sends an RTCP packet, which nothing happens to."""
+        self._sink.send_report(packet)
+
+    def close(self) -> None:
+        """Nothing to forget."""
 
 
 def _send(sender: socket.socket, packet: bytes | memoryview, address: Any) -> None:

@@ -9,6 +9,7 @@ class Status(Enum):
     """The status codes that the simulator sends."""
 
     OK = 200
+    MOVED_TEMPORARILY = 302
     BAD_REQUEST = 400
     UNAUTHORIZED = 401
     NOT_FOUND = 404

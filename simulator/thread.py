@@ -7,12 +7,14 @@ with ServerThread([CameraSpec("cam-01", footage)]) as server:
 from __future__ import annotations
 
 import asyncio
+import ssl
 import threading
 from collections.abc import Callable, Iterable
 from types import TracebackType
 from typing import TypeVar
 
-from simulator.camera import CameraSpec, Fault
+from simulator.camera import CameraSpec
+from simulator.faults import Fault
 from simulator.server import SESSION_TIMEOUT_S, RtspServer, ServerStatistics
 
 _START_DEADLINE_S = 10.0
@@ -31,9 +33,10 @@ class ServerThread:
         host: str = "127.0.0.1",
         port: int = 0,
         session_timeout_s: float = SESSION_TIMEOUT_S,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         """As for `RtspServer`."""
-        self._server = RtspServer(cameras, host, port, session_timeout_s)
+        self._server = RtspServer(cameras, host, port, session_timeout_s, tls)
         self._thread = threading.Thread(target=self._run, name="rtsp-server", daemon=False)
         self._started = threading.Event()
         self._failure: BaseException | None = None
@@ -92,6 +95,7 @@ class ServerThread:
 
     def set_fault(self, name: str, fault: Fault | None) -> None:
         """As `RtspServer.set_fault`; it holds when this returns."""
+        self._server.prepare(name, fault)  # here, since the loop has frames to send
         self._call(lambda: self._server.set_fault(name, fault))
 
     def statistics(self) -> ServerStatistics:

@@ -20,6 +20,9 @@ class Timeline:
 
     def __init__(self, footage: Footage, start_offset_s: float = 0.0) -> None:
         """Puts npt 0 at the key frame at or before `start_offset_s`, which is taken modulo the duration."""
+        self.footage = footage
+        self.pictures: object = footage
+        """What its numbers number: timelines with the same pictures go over into each other at any frame."""
         self._frames = footage.frames
         self._duration_ticks = footage.duration_ticks
         self._keys = [index for index, frame in enumerate(footage.frames) if frame.is_key]
@@ -56,10 +59,22 @@ class Timeline:
         rounds, index = divmod(number, len(self._frames))
         return (rounds * self._duration_ticks + self._frames[index].dts_ticks - self._origin_ticks) / CLOCK_HZ
 
+    due_s = dts_s
+    """When a frame is sent, in seconds of the camera's time: not before it is decoded."""
+
+    def ticks_at(self, npt_s: float) -> int:
+        """What the clock of `npt_ticks` shows at a time."""
+        return round(npt_s * CLOCK_HZ)
+
     @property
     def step_ticks(self) -> int:
         """Ticks from one frame to the next, on average."""
         return max(1, self._duration_ticks // len(self._frames))
+
+    def key_number(self, number: int) -> int:
+        """Number of the key frame at or before a frame, in decoding order."""
+        rounds, index = divmod(number, len(self._frames))
+        return rounds * len(self._frames) + self._keys[bisect_right(self._keys, index) - 1]
 
     def _unrolled_ticks(self, number: int) -> int:
         rounds, index = divmod(number, len(self._frames))

@@ -34,8 +34,8 @@ from capture.messages import (
 )
 from capture.slot import CanvasHeader, SlotReader
 from simulator.camera import CameraSpec as Simulated
-from simulator.camera import Fault
 from simulator.demux import load_footage
+from simulator.faults import Close, Hang
 from simulator.footage import Footage
 from simulator.thread import ServerThread
 from tests.simulator.clips import FPS, SIZE_WH, encode_clip, read_number
@@ -222,7 +222,7 @@ def test_numbers_and_reports_are_conserved(server: ServerThread, child: Child) -
 def test_a_change_is_told_once_and_not_each_try(server: ServerThread, child: Child) -> None:
     assert child.channel.send(OpenMosaic("m1", (spec(server, "cam-0"), spec(server, "cam-1"), None, None)))
     child.canvas("m1", lambda header: all(header.tiles[:2]))
-    server.set_fault("cam-0", Fault(close_after_s=0.2))
+    server.set_fault("cam-0", Close(after_s=0.2))
     child.wait_until(lambda: (report := child.report_of("cam-0")) and report.failures.get(Reason.ENDED, 0) >= 1)
     child.canvas("m1", lambda header: cameras_of(header) == [None, "cam-1", None, None])
     server.set_fault("cam-0", None)
@@ -321,7 +321,7 @@ def test_a_mosaic_whose_slot_could_not_be_told_is_told_later() -> None:
 def test_stop_ends_it_in_time_whatever_its_cameras_do(server: ServerThread, child: Child) -> None:
     assert child.channel.send(four(server))
     child.canvas("m1", is_whole)
-    server.set_fault("cam-1", Fault(hang_after_s=0))
+    server.set_fault("cam-1", Hang())
     try:
         child.canvas("m1", lambda header: cameras_of(header) == ["cam-0", None, "cam-2", "cam-3"])
         began = time.monotonic()

@@ -16,8 +16,8 @@ from capture.reader import CameraReader, sampler_for
 from capture.slot import SlotReader
 from capture.source import SourceOptions
 from simulator.camera import CameraSpec as Simulated
-from simulator.camera import Fault
 from simulator.demux import load_footage
+from simulator.faults import Close, Fault, Hang, Silent
 from simulator.footage import Footage
 from simulator.thread import ServerThread
 from tests.simulator.clips import FPS, SIZE_WH, encode_clip, read_number
@@ -103,7 +103,7 @@ def test_states_over_a_fault_and_recovery(server: ServerThread, start: Callable[
     reader = start(server.url("cam-0"))
     assert state(reader) == (CameraState.CONNECTING, None)
     wait_until(lambda: state(reader) == (CameraState.STREAMING, None) and reader.newest)
-    server.set_fault("cam-0", Fault(close_after_s=0))
+    server.set_fault("cam-0", Close())
     wait_until(lambda: state(reader) == (CameraState.BACKOFF, Reason.ENDED))
     server.set_fault("cam-0", None)
     tile = reader.newest
@@ -129,7 +129,7 @@ def test_states_over_a_fault_and_recovery(server: ServerThread, start: Callable[
 def test_a_hang_is_a_stall_first_and_a_failure_then(server: ServerThread, start: Callable[..., CameraReader]) -> None:
     reader = start(server.url("cam-0"), timeout_s=1.5)
     wait_until(lambda: reader.newest)
-    server.set_fault("cam-0", Fault(hang_after_s=0))
+    server.set_fault("cam-0", Hang())
     wait_until(lambda: state(reader) == (CameraState.STALLED, Reason.HANG))
     wait_until(lambda: state(reader) == (CameraState.BACKOFF, Reason.HANG))
     server.set_fault("cam-0", None)
@@ -155,7 +155,7 @@ def test_stop_while_it_waits_is_at_once(start: Callable[..., CameraReader]) -> N
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("fault", [Fault(silent=True), Fault(hang_after_s=0)])
+@pytest.mark.parametrize("fault", [Silent(), Hang()])
 def test_stop_while_blocked_joins_within_the_timeout(
     server: ServerThread, start: Callable[..., CameraReader], fault: Fault
 ) -> None:

@@ -17,8 +17,9 @@ import pytest
 from capture.messages import Reason
 from capture.source import Frame, SourceError, SourceOptions, Tally, read_frames
 from simulator.auth import AuthScheme
-from simulator.camera import CameraSpec, Fault
+from simulator.camera import CameraSpec
 from simulator.demux import load_footage
+from simulator.faults import Close, Hang, Silent
 from simulator.footage import Footage
 from simulator.thread import ServerThread
 from tests.simulator.clips import FPS, FRAMES, encode_clip, read_number, remux
@@ -294,14 +295,14 @@ def test_no_answer_in_time(serve: Callable[[socket.socket], None]) -> None:
 
 
 def test_a_silent_camera(faulty: ServerThread) -> None:
-    faulty.set_fault("bad", Fault(silent=True))
+    faulty.set_fault("bad", Silent())
     error, _ = failure(options(faulty.url("bad")))
     assert error.reason is Reason.TIMEOUT
 
 
 @pytest.mark.slow
 def test_silence_in_mid_stream(faulty: ServerThread) -> None:
-    faulty.set_fault("bad", Fault(hang_after_s=0.4))
+    faulty.set_fault("bad", Hang(after_s=0.4))
     error, frames = failure(options(faulty.url("bad")))
     ended = time.monotonic()
     assert (error.reason, error.detail) == (Reason.HANG, "no packet for 0.5 s")
@@ -322,7 +323,7 @@ def test_reports_without_pictures_are_silence() -> None:
 
 
 def test_the_stream_is_closed(faulty: ServerThread) -> None:
-    faulty.set_fault("bad", Fault(close_after_s=0.4))
+    faulty.set_fault("bad", Close(after_s=0.4))
     error, frames = failure(options(faulty.url("bad"), 5.0))
     assert error.reason is Reason.ENDED
     assert len(frames) > 5

@@ -8,8 +8,9 @@ import av.error
 import pytest
 
 from simulator.auth import AuthScheme
-from simulator.camera import CameraSpec, Fault
+from simulator.camera import CameraSpec
 from simulator.demux import load_footage
+from simulator.faults import Close, Hang, Silent
 from simulator.footage import Footage
 from simulator.thread import ServerThread
 from tests.simulator.clips import FPS, FRAMES, encode_clip, read_number
@@ -109,7 +110,7 @@ def test_unknown_camera_is_not_found(h264_footage: Footage) -> None:
 
 @pytest.mark.slow
 def test_silent_camera_runs_into_the_clients_timeout(h264_footage: Footage) -> None:
-    with ServerThread([CameraSpec("cam-01", h264_footage, fault=Fault(silent=True))]) as server:
+    with ServerThread([CameraSpec("cam-01", h264_footage, fault=Silent())]) as server:
         with pytest.raises(av.error.FFmpegError):
             av.open(server.url("cam-01"), options=options(timeout_s=0.5))
         server.set_fault("cam-01", None)
@@ -119,7 +120,7 @@ def test_silent_camera_runs_into_the_clients_timeout(h264_footage: Footage) -> N
 @pytest.mark.slow
 def test_camera_that_hangs_runs_into_the_clients_timeout(h264_footage: Footage) -> None:
     with (
-        ServerThread([CameraSpec("cam-01", h264_footage, fault=Fault(hang_after_s=0.5))]) as server,
+        ServerThread([CameraSpec("cam-01", h264_footage, fault=Hang(after_s=0.5))]) as server,
         av.open(server.url("cam-01"), options=options(timeout_s=0.5)) as container,
         pytest.raises(av.error.TimeoutError),
     ):
@@ -130,7 +131,7 @@ def test_camera_that_hangs_runs_into_the_clients_timeout(h264_footage: Footage) 
 @pytest.mark.slow
 def test_camera_that_closes_ends_the_clients_stream(h264_footage: Footage) -> None:
     with (
-        ServerThread([CameraSpec("cam-01", h264_footage, fault=Fault(close_after_s=0.5))]) as server,
+        ServerThread([CameraSpec("cam-01", h264_footage, fault=Close(after_s=0.5))]) as server,
         av.open(server.url("cam-01"), options=options()) as container,
     ):
         assert 10 <= sum(1 for _ in container.decode(video=0)) <= 30

@@ -4,7 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from simulator.camera import CameraSpec, Fault
+from simulator.camera import CameraSpec
+from simulator.faults import Close, Hang, Silent
 from simulator.footage import Footage
 from simulator.nal import Codec
 from simulator.thread import ServerThread
@@ -32,7 +33,7 @@ def read_all(client: RawClient) -> int:
 
 
 def test_silent_camera_accepts_and_never_answers(server: ServerThread) -> None:
-    server.set_fault("bad", Fault(silent=True))
+    server.set_fault("bad", Silent())
     with RawClient(server.port) as client, RawClient(server.port) as other:
         client.send("OPTIONS", "bad")
         client.send("DESCRIBE", "bad")
@@ -44,7 +45,7 @@ def test_silent_camera_accepts_and_never_answers(server: ServerThread) -> None:
 
 
 def test_silence_ends_with_the_fault(server: ServerThread) -> None:
-    server.set_fault("bad", Fault(silent=True))
+    server.set_fault("bad", Silent())
     with RawClient(server.port) as client:
         client.send("DESCRIBE", "bad")
         assert client.is_quiet(0.05)
@@ -53,7 +54,7 @@ def test_silence_ends_with_the_fault(server: ServerThread) -> None:
 
 
 def test_camera_that_hangs_stops_in_mid_stream_and_answers_nothing(h264_footage: Footage) -> None:
-    camera = CameraSpec("bad", h264_footage, fault=Fault(hang_after_s=0.2))
+    camera = CameraSpec("bad", h264_footage, fault=Hang(after_s=0.2))
     with ServerThread([camera], session_timeout_s=0.3) as server, RawClient(server.port) as client:
         client.play("bad")
         for _ in range(FPS // 5 - 2):
@@ -70,7 +71,7 @@ def test_running_session_hangs_and_goes_on_from_a_key_frame(server: ServerThread
     with RawClient(server.port) as client:
         client.play("bad")
         last = client.read_frame()
-        server.set_fault("bad", Fault(hang_after_s=0))
+        server.set_fault("bad", Hang())
         while not client.is_quiet(0.1):
             last = client.read_frame()
         server.set_fault("bad", None)
@@ -82,7 +83,7 @@ def test_running_session_hangs_and_goes_on_from_a_key_frame(server: ServerThread
 
 
 def test_camera_that_closes_does_so_in_mid_stream_each_time(h264_footage: Footage) -> None:
-    camera = CameraSpec("bad", h264_footage, fault=Fault(close_after_s=0.2))
+    camera = CameraSpec("bad", h264_footage, fault=Close(after_s=0.2))
     with ServerThread([camera]) as server:
         for _ in range(2):
             with RawClient(server.port) as client:
@@ -95,7 +96,7 @@ def test_running_session_is_closed_and_others_are_not(server: ServerThread) -> N
         client.play("bad")
         other.play("good")
         client.read_frame()
-        server.set_fault("bad", Fault(close_after_s=0))
+        server.set_fault("bad", Close())
         read_all(client)
         other.read_frame()
         assert server.statistics().playing == 1
@@ -104,7 +105,7 @@ def test_running_session_is_closed_and_others_are_not(server: ServerThread) -> N
 def test_fault_that_is_taken_back_in_time_does_nothing(server: ServerThread) -> None:
     with RawClient(server.port) as client:
         client.play("bad")
-        server.set_fault("bad", Fault(close_after_s=0.1))
+        server.set_fault("bad", Close(after_s=0.1))
         server.set_fault("bad", None)
         for _ in range(FPS // 5):
             client.read_frame()

@@ -9,7 +9,8 @@ from threading import Thread
 
 import pytest
 
-from simulator.camera import CameraSpec, Fault
+from simulator.camera import CameraSpec
+from simulator.faults import Hang
 from simulator.thread import ServerThread
 from tests.system.colours import LABELS
 from tests.system.stage import Daemon, running, wait_until
@@ -63,7 +64,7 @@ def test_five_faults_have_their_reasons_and_slow_nobody(
     good = [f"good-{i}" for i in range(7)]
     specs = [CameraSpec(name, colour_footage[LABELS[i % len(LABELS)]]) for i, name in enumerate(good)]
     specs += [
-        CameraSpec("hanging", colour_footage["red"], fault=Fault(hang_after_s=1.5)),
+        CameraSpec("hanging", colour_footage["red"], fault=Hang(after_s=1.5)),
         CameraSpec("locked", colour_footage["red"], username="admin", password="right"),
     ]
     with ServerThread(specs) as server:
