@@ -69,7 +69,10 @@ def export(model: Model, folder: Path) -> None:
             module.raw_maps = convert_variables_to_constants_v2(module.raw_maps.get_concrete_function())
         else:
             module.variables_kept = built.variables
-        tf.saved_model.save(module, str(folder))
+        # Keras gives swish a gradient of its own, which a frozen graph has not and SavedModel would want to keep.
+        tf.saved_model.save(
+            module, str(folder), options=tf.saved_model.SaveOptions(experimental_custom_gradients=False)
+        )
 
 
 class TensorFlowBackend:

@@ -1,24 +1,27 @@
-"""Run by `test_openvino_graph.py` in a process whose Keras runs on OpenVINO: every published cfg's graph beside OpenCV.
+"""Run by `test_graphs.py` in a process whose Keras runs on the engine's backend: published cfgs' graphs beside OpenCV.
 
-Prints one line a cfg: "ok NAME", or "NAME: what is wrong".
+`python -m tests.inference.darknet.graph_parity ENGINE CFG...` prints one line a cfg: "ok NAME", or "NAME: what is
+wrong". The graph is the one that the engine exports and loads; random weights, float32, one thread.
 """
 
 import os
 import sys
 import tempfile
+from importlib import import_module
 from pathlib import Path
 
-os.environ["KERAS_BACKEND"] = "openvino"
+from inference.engines import ENGINES
+
+os.environ["KERAS_BACKEND"] = ENGINES[sys.argv[1]].keras_backend
 
 import numpy as np
-import openvino as ov
 
 from inference.darknet.cfg import read_cfg
 from inference.darknet.network import input_multiple, resolve_network
 from inference.darknet.weights import read_weights, write_weights
-from inference.engine_openvino import GRAPH, export
+from inference.engine import EngineOptions
 from inference.model import Model
-from tests.inference.darknet.parity import assert_same, opencv_maps
+from tests.inference.darknet.parity import assert_same, on_one_thread, opencv_maps
 from tests.inference.darknet_examples import random_convolutions, random_shortcuts
 
 
@@ -28,15 +31,19 @@ def compare(cfg: Path, folder: Path) -> None:
     network = resolve_network(sections, (2 * multiple, 3 * multiple))
     weights = folder / "random.weights"
     write_weights(weights, network, random_convolutions(network), shortcuts=random_shortcuts(network))
-    export(Model(network, read_weights(weights, network), ()), folder)
     shape = network.input_shape
     image = np.random.default_rng(5).integers(0, 256, (1, shape.height, shape.width, 3), np.uint8)
     expected = opencv_maps(cfg, weights, image.astype(np.float32) / 255)
-    compiled = ov.Core().compile_model(folder / GRAPH, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
-    assert_same([compiled([image])[output] for output in compiled.outputs], expected, network)
+    graph = folder / "graph"
+    graph.mkdir()
+    engine = import_module(ENGINES[sys.argv[1]].module)
+    engine.export(Model(network, read_weights(weights, network), ()), graph)
+    maps = engine.load(graph, EngineOptions((shape.width, shape.height))).run(image)
+    assert_same(maps, expected, network)
 
 
-for name in sys.argv[1:]:
+on_one_thread()
+for name in sys.argv[2:]:
     with tempfile.TemporaryDirectory() as place:
         try:
             compare(Path(name), Path(place))
