@@ -69,14 +69,35 @@ def load_weights(path: Path, model: Any) -> None:
             with zipfile.ZipFile(path) as archive:
                 content = Path(archive.extract(_WEIGHTS, folder))
             with h5py.File(content) as file:
-                sizes: list[int] = []
-                file.visititems(lambda _, item: sizes.append(item.nbytes) if isinstance(item, h5py.Dataset) else None)
+                size = _array_bytes(path, file)
             most = _OPTIMIZER * sum(4 * math.prod(weight.shape) for weight in model.weights) + _SPARE_BYTES
-            if sum(sizes) > most:
-                raise KerasFileError(path, f"its arrays are {sum(sizes)} bytes, its cfg wants {most} at most")
+            if size > most:
+                raise KerasFileError(path, f"its arrays are {size} bytes, its cfg wants {most} at most")
             model.load_weights(content)
         except KerasFileError:
             raise
         except Exception as error:  # Keras and HDF5 let whatever a broken file causes pass through
             reason = " ".join(str(error).split())[:300]
             raise KerasFileError(path, f"Keras does not load it: {type(error).__name__}: {reason}") from error
+
+
+def _array_bytes(path: Path, file: Any) -> int:
+    """How much memory an HDF5 file's arrays take. Raises KerasFileError for any that are not as Keras stores them.
+
+    Keras stores numbers whole. Pieces ("chunks") are unpacked one by one, each of which may be larger than its array,
+    and a packed one larger than it says; what lies outside is another file of this machine; text may be one long word
+    a million times.
+    """
+    import h5py
+
+    sizes: list[int] = []
+
+    def look(name: str, item: Any) -> None:
+        if not isinstance(item, h5py.Dataset):
+            return
+        if item.chunks or item.external or item.is_virtual or item.dtype.kind not in "biuf":
+            raise KerasFileError(path, f"its array {name[:100]} is not stored as Keras does: save it with Keras again")
+        sizes.append(item.nbytes)
+
+    file.visititems(look)
+    return sum(sizes)

@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 
 from inference.darknet.build import build_model
-from inference.darknet.weights import read_weights, write_weights
-from inference.engine import EngineFailed, EngineOptions, ModelFiles, ModelUnusable
+from inference.darknet.weights import read_weights, write_weights, zero_weights
+from inference.engine import EngineFailed, EngineOptions, ModelFiles, ModelUnusable, resident_mib
 from inference.engines import ENGINES
+from inference.kerasfile import KerasFileError, load_weights
 from inference.loading import load_engine
 from inference.model import inspect_model
 from tests.inference.darknet.parity import on_one_thread
@@ -22,6 +23,7 @@ from tests.inference.darknet_examples import SMALL_CFG, network_of, random_convo
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # Keras, when it saves
 
+KERNEL = "layers/conv2d/vars/0"
 IMAGE = np.random.default_rng(2).integers(0, 256, (1, 64, 96, 3), np.uint8)
 
 
@@ -117,17 +119,70 @@ def test_a_description_of_something_huge_is_not_built(files: ModelFiles, tmp_pat
     assert len(found) > 3
 
 
-@pytest.mark.slow
-def test_arrays_that_unpack_to_more_than_the_network_has_are_refused(files: ModelFiles, tmp_path: Path):
-    def bomb(name: str, content: bytes) -> bytes:
-        if not name.endswith(".h5"):
-            return content
-        with h5py.File(tmp_path / "bomb.h5", "w") as file:
-            file.create_dataset("zeros", shape=(1 << 26,), dtype="f4", compression="gzip", fillvalue=0)
-        return (tmp_path / "bomb.h5").read_bytes()
+def small_model() -> keras.Model:
+    network = network_of(SMALL_CFG)
+    return build_model(network, zero_weights(network))
 
-    with pytest.raises(ModelUnusable, match="its arrays are 268435456 bytes"):
-        load_engine("openvino", rewritten(files, tmp_path, bomb), EngineOptions((96, 64)))
+
+def with_arrays(files: ModelFiles, folder: Path, change: Callable[[h5py.File, str], None]) -> Path:
+    """The archive with its first kernel deleted, and made anew under the same name by `change`."""
+    content = folder / "changed.h5"
+
+    def changed(name: str, old: bytes) -> bytes:
+        if not name.endswith(".h5"):
+            return old
+        content.write_bytes(old)
+        with h5py.File(content, "r+") as file:
+            del file[KERNEL]
+            change(file, KERNEL)
+        return content.read_bytes()
+
+    return rewritten(files, folder, changed).weights
+
+
+def test_arrays_of_more_than_the_network_has_are_refused(files: ModelFiles, tmp_path: Path):
+    huge = with_arrays(files, tmp_path, lambda file, name: file.create_dataset(name, shape=(1 << 26,), dtype="f4"))
+    with pytest.raises(KerasFileError, match=r"its arrays are 2684\d+ bytes"):
+        load_weights(huge, small_model())
+
+
+def in_large_pieces(file: h5py.File, name: str) -> None:
+    """A piece may be larger than its array: here 1 GB for 864 bytes."""
+    pieces = (4, 4, 4, 1 << 22)
+    file.create_dataset(name, shape=(3, 3, 3, 8), dtype="f4", chunks=pieces, maxshape=pieces)
+
+
+def in_another_file(file: h5py.File, name: str) -> None:
+    file.create_dataset(name, shape=(3, 3, 3, 8), dtype="f4", external=[("/proc/self/maps", 0, 864)])
+
+
+def in_another_hdf5_file(file: h5py.File, name: str) -> None:
+    layout = h5py.VirtualLayout((3, 3, 3, 8), "f4")
+    layout[:] = h5py.VirtualSource("/tmp/other.h5", "x", (3, 3, 3, 8))
+    file.create_virtual_dataset(name, layout)
+
+
+def as_text(file: h5py.File, name: str) -> None:
+    file.create_dataset(name, data=["1" * 1000] * 10)
+
+
+@pytest.mark.parametrize("change", [in_large_pieces, in_another_file, in_another_hdf5_file, as_text])
+def test_arrays_stored_in_other_ways_than_keras_does_are_refused(
+    files: ModelFiles, tmp_path: Path, change: Callable[[h5py.File, str], None]
+):
+    other = with_arrays(files, tmp_path, change)
+    model = small_model()
+    before = resident_mib()
+    with pytest.raises(KerasFileError, match=r"other\.keras: its array layers/.* is not stored as Keras does"):
+        load_weights(other, model)
+    assert resident_mib() < before + 100
+
+
+@pytest.mark.slow
+def test_a_file_of_strange_arrays_is_the_models_fault(files: ModelFiles, tmp_path: Path):
+    strange = replace(files, weights=with_arrays(files, tmp_path, in_large_pieces))
+    with pytest.raises(ModelUnusable, match="save it with Keras again"):
+        load_engine("openvino", strange, EngineOptions((96, 64)))
 
 
 @pytest.mark.slow
