@@ -250,8 +250,12 @@ KINDS: Final[Mapping[str, type[Fault]]] = {
 _ANY_KIND: Any = reduce(or_, KINDS.values())
 
 
-def read_fault(fields: Mapping[str, Any]) -> Fault:
+def read_fault(fields: Mapping[str, Any], beside: tuple[str, ...] = ()) -> Fault:
     """The fault that text says: `{"kind": "hang", "for_s": 5}`.
+
+    Args:
+        fields: names and values; nothing is known of them.
+        beside: fields that could stand beside these, to be named if one is nearly so called.
 
     Raises:
         FaultError: an unknown word, named with the nearest known one; a value of a wrong type or out of its limits.
@@ -260,7 +264,8 @@ def read_fault(fields: Mapping[str, Any]) -> Fault:
         raise FaultError(f"no kind; there are {', '.join(KINDS)}")
     kind = KINDS[known_word("kind", fields["kind"], KINDS)]
     for name in fields:
-        known_word(f"field of {fields['kind']}", name, ("kind", *kind.__struct_fields__))
+        if name != "kind" and name not in kind.__struct_fields__:
+            known_word(f"field of {fields['kind']}", name, ("kind", *kind.__struct_fields__, *beside))
     try:
         fault: Fault = convert(fields, _ANY_KIND)
     except ValidationError as error:

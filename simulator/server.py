@@ -165,6 +165,11 @@ class RtspServer:
         while self._connections and asyncio.get_running_loop().time() < deadline_s:
             await asyncio.sleep(0)  # a closed transport tells its connection in the loop's next round
 
+    @property
+    def camera_names(self) -> tuple[str, ...]:
+        """In the order they were given."""
+        return tuple(self._cameras)
+
     def prepare(self, name: str, fault: Fault | None) -> None:
         """Does beforehand what takes `set_fault` time (encoding a blank picture). Any thread.
 
