@@ -164,7 +164,17 @@ def _counted(number: int, plural: str) -> str:
     "mosaicd simulate --cameras 8 --scene 7:4 --scene 1000012\n\n"
     "mosaicd simulate --cameras 32 --video shop.mp4 --roster cameras.yaml\n\n"
     "mosaicd simulate --cameras 32 --video shop.mp4:4 --video street.mp4 --port 8554\n\n"
-    "CAMERA_PASSWORD=… mosaicd simulate --cameras 4 --video shop.mp4 --username viewer --password-env CAMERA_PASSWORD"
+    "CAMERA_PASSWORD=… mosaicd simulate --cameras 4 --video shop.mp4 --username viewer "
+    "--password-env CAMERA_PASSWORD\n\n"
+    "mosaicd simulate --cameras 8 --faults faults.yaml --port-per-camera\n\n"
+    "mosaicd simulate --cameras 8 --control 8555\n\n"
+    'curl --json \'{"kind": "freeze", "for_s": 20}\' http://127.0.0.1:8555/cameras/3/fault\n\n'
+    "A schedule of faults is a list in YAML:\n\n"
+    "- {at_s: 10, camera: cam-03, kind: hang, for_s: 20}\n\n"
+    "- {at_s: 60, every_s: 30, cameras: all, kind: loss, ratio: 0.05, for_s: 10}\n\n"
+    "- random: {seed: 1, rate_hz: 1, for_s: 10}\n\n"
+    "Kinds: refuse (with --port-per-camera), silent, unauthorized, not_found, redirect, not_video; hang, close, drip; "
+    "loss, reorder, jitter, corrupt; freeze, black, blind, switch; jump, wrap, fast, pause, flood."
 )
 def simulate(
     *,
@@ -194,6 +204,16 @@ def simulate(
     fps: Annotated[
         float | None, typer.Option(min=0.1, metavar="N", help="Frames a second, in place of the footage's own.")
     ] = None,
+    port_per_camera: Annotated[
+        bool, typer.Option("--port-per-camera", help="Give each camera a TCP port of its own, which it can close.")
+    ] = False,
+    faults: Annotated[Path | None, typer.Option(metavar="FILE", help="A schedule of what goes wrong when.")] = None,
+    control: Annotated[
+        int | None,
+        typer.Option(
+            min=0, max=65535, metavar="PORT", help="Set faults over HTTP on 127.0.0.1; 0 takes any free port."
+        ),
+    ] = None,
 ) -> None:
     """Serve footage and synthetic scenes as RTSP cameras, until SIGTERM or Ctrl-C; with neither given, six scenes."""
     from simulator.errors import ShareError
@@ -218,6 +238,9 @@ def simulate(
         fps=fps,
         scenes=scene_shares,
         scenes_folder=scenes_folder or _cache_folder(os.environ) / "scenes",
+        own_ports=port_per_camera,
+        faults=faults,
+        control=control,
     )
     raise typer.Exit(run_simulator(options))
 

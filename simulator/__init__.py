@@ -8,10 +8,23 @@ The way of a frame::
     UDP client ◄─ DatagramSink  ◄─ Playback (paces, patches) ◄─ Timeline (endless loop)
 
 Core (pure): nal, packetize, rtp, rtcp, footage, timeline, sdp, auth, messages, status, targets, transport, ranges,
-camera, shares, errors. Shell: demux, sinks, playback, live, connection, server, thread, run.
+camera, shares, errors. Shell: demux, sinks, playback, live, connection, sockets, door, server, thread, web, run.
+
+The way of a fault (`faults` says which there are)::
+
+    schedule (YAML) ─ perform ─┐
+    control (HTTP) ────────────┼─► RtspServer.set_fault ─► Connection: 302, 401, 404, silence
+    tests ─────────────────────┘          │                   │
+                                Door: nobody listens          ▼
+                                          Trouble, one a session ─► hang, close, drip
+                                             │              │
+          altered: another Timeline in the Playback     tamper: between Playback and Sink
+
+Core: faults, schedule, names, altered, tamper, filler, silence. Shell: trouble, drip, shown, blank, perform, control. A
+camera without a fault takes none of these ways.
 
 `world` renders the scenes, with the truth about every frame; `train` (with `training`) makes the small model that comes
-with mosaicd from them. Only demux and world.clip import av.
+with mosaicd from them. Only demux, blank and world.clip import av.
 
 Nothing outside `mosaicd simulate` and the tests imports this package.
 """

@@ -6,6 +6,7 @@ return run(SimulateOptions(cameras=32, videos=(parse_video_share("shop.mp4:4"), 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
@@ -16,11 +17,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from simulator.camera import CameraSpec
+from simulator.control import control_app
 from simulator.demux import load_footage
 from simulator.errors import ShareError, SimulatorError, UnusableFootageError
 from simulator.footage import Footage, retime
+from simulator.perform import load_schedule, perform
 from simulator.server import RtspServer
 from simulator.shares import SceneShare, VideoShare, deal_cameras, parse_video_share, spread_starts
+from simulator.web import WebServer
 from simulator.world import SHOWCASE
 from simulator.world.clip import ClipSpec
 from simulator.world.studio import provide_clips
@@ -44,6 +48,9 @@ class SimulateOptions:
         fps: frames a second for every video, in place of its own.
         scenes: scenes of the synthetic world with their shares; with no video either, a few that show what there is.
         scenes_folder: where rendered scenes are kept; needed where there are scenes.
+        own_ports: every camera has a TCP port of its own, so that it can refuse connections.
+        faults: a schedule of what goes wrong when; None for nothing.
+        control: port of 127.0.0.1 where faults are set over HTTP; 0 takes any free one, None for no control.
     """
 
     cameras: int
@@ -57,6 +64,9 @@ class SimulateOptions:
     fps: float | None = None
     scenes: tuple[SceneShare, ...] = ()
     scenes_folder: Path | None = None
+    own_ports: bool = False
+    faults: Path | None = None
+    control: int | None = None
 
 
 class RosterFileError(SimulatorError):
@@ -110,6 +120,7 @@ def plan_cameras(options: SimulateOptions) -> list[CameraSpec]:
             start_offset_s=next(starts[id(footages[index])]),
             username=options.username,
             password=options.password,
+            own_port=options.own_ports,
         )
         for turn, index in enumerate(dealt, start=1)
     ]
@@ -138,17 +149,23 @@ async def _serve(options: SimulateOptions, specs: list[CameraSpec]) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
     server = RtspServer(specs, options.host, options.port)
-    await server.start()
-    try:
+    schedule = load_schedule(options.faults, server) if options.faults is not None else ()
+    async with contextlib.AsyncExitStack() as stack:
+        await server.start()
+        stack.push_async_callback(server.stop)
+        said = [f"{len(specs)} cameras on {server.url(specs[0].name)} and so on; stop with Ctrl-C"]
+        if options.control is not None:
+            control = WebServer(control_app(server), options.control)
+            await control.start()
+            stack.push_async_callback(control.stop)
+            said.insert(0, f"control on http://127.0.0.1:{control.port}/cameras")
         _publish_roster(options, server, specs)
-        print(
-            f"mosaicd simulate: {len(specs)} cameras on {server.url(specs[0].name)} and so on; stop with Ctrl-C",
-            file=sys.stderr,
-            flush=True,
-        )
-        await stop.wait()
-    finally:
-        await server.stop()
+        for line in said:
+            print(f"mosaicd simulate: {line}", file=sys.stderr, flush=True)
+        async with asyncio.TaskGroup() as group:
+            performing = group.create_task(perform(schedule, server))
+            await stop.wait()
+            performing.cancel()
 
 
 def _publish_roster(options: SimulateOptions, server: RtspServer, specs: list[CameraSpec]) -> None:
