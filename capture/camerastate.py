@@ -15,7 +15,12 @@ _NETWORK = Backoff(first_s=1.0, limit_s=10.0)
 # What a person has to mend: asking often helps nobody, and wrong passwords lock accounts.
 _PATIENT = Backoff(first_s=5.0, limit_s=60.0)
 _PASSWORD = Backoff(first_s=60.0, limit_s=600.0)
-_BACKOFFS = {Reason.UNAUTHORIZED: _PASSWORD, Reason.NOT_FOUND: _PATIENT, Reason.NOT_VIDEO: _PATIENT}
+_BACKOFFS = {
+    Reason.UNAUTHORIZED: _PASSWORD,
+    Reason.NOT_FOUND: _PATIENT,
+    Reason.NOT_VIDEO: _PATIENT,
+    Reason.REDIRECTED: _PATIENT,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +83,16 @@ def retry_delay_s(life: CameraLife, chance: float) -> float:
     return backoff.delay_s(life.failures, chance)
 
 
-def condition(life: CameraLife, last_frame_s: float, now_s: float, stale_s: float) -> Condition:
-    """Return what a person should be told now: streaming without a frame for ``stale_s`` is a stall."""
-    if life.state is CameraState.STREAMING and now_s - last_frame_s > stale_s:
-        return Condition(CameraState.STALLED, Reason.HANG, f"no frame for {stale_s:g} s")
+def condition(
+    life: CameraLife, last_seen_s: float, now_s: float, stale_s: float, frozen_s: float | None = None
+) -> Condition:
+    """Return what a person should be told now: streaming without anything new for ``stale_s`` is a stall.
+
+    So is a picture that has not changed by a pixel for ``frozen_s``, where that is given.
+    """
+    if life.state is CameraState.STREAMING:
+        if now_s - last_seen_s > stale_s:
+            return Condition(CameraState.STALLED, Reason.HANG, f"no frame for {stale_s:g} s")
+        if frozen_s is not None:
+            return Condition(CameraState.STALLED, Reason.FROZEN, f"the same picture, to the pixel, for {frozen_s:g} s")
     return Condition(life.state, life.reason, life.detail)

@@ -48,7 +48,7 @@ def adopt(description: str) -> Childhood:
     ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     if os.getppid() != arguments.parent:
         sys.exit(ExitCode.ORPHANED)
-    faulthandler.enable()
+    faulthandler.enable(all_threads=False)  # of dozens, the one that crashed is the one to tell
     return Childhood(arguments.name, Channel(socket.socket(fileno=arguments.fd), FromSupervisor))
 
 

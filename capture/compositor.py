@@ -28,12 +28,24 @@ class _Taken:
     """The reader's tile that was composed last."""
     composed: int = 0
     """How many different tiles were."""
+    still: int = 0
+    """How many were left out, because nothing moved in the mosaic."""
 
 
 class MosaicComposer:
     """One mosaic: its cameras and its slot."""
 
-    def __init__(self, name: str, canvas: Canvas, period_s: float, phase_s: float, stale_s: float) -> None:
+    def __init__(
+        self,
+        name: str,
+        canvas: Canvas,
+        period_s: float,
+        phase_s: float,
+        stale_s: float,
+        *,
+        refresh_s: float | None = None,
+    ) -> None:
+        """With ``refresh_s``, a mosaic in which nothing moves is composed no more often than that."""
         self.name = name
         self.slot = SlotWriter(name, canvas)
         self.cameras: tuple[CameraReader | None, ...] = (None,) * TILES
@@ -43,12 +55,15 @@ class MosaicComposer:
         self.phase_s = phase_s
         """Where its ticks lie; its readers sample by it, so it stays as long as the mosaic."""
         self._stale_s = stale_s
+        self._refresh_s = refresh_s
+        self._published_s = 0.0
         self._drawn: list[list[Rect | None]] = [[None] * TILES for _ in range(BUFFERS)]
         """For each buffer and tile the content that it holds; None is a blank cell."""
         self._is_clean = [False] * BUFFERS
         self._taken = [_Taken()] * TILES
         self._composed = 0
         self._skipped = 0
+        self._still = 0
         self._live_tiles = 0
 
     def next_tick_s(self, now_s: float) -> float:
@@ -58,17 +73,22 @@ class MosaicComposer:
 
     def superseded_of(self, reader: CameraReader) -> int:
         """Return how many tiles of this reader were replaced before they were put on a canvas."""
-        return sum(taken.number - taken.composed for taken in self._taken if taken.reader is reader)
+        return sum(each.number - each.composed - each.still for each in self._taken if each.reader is reader)
+
+    def still_of(self, reader: CameraReader) -> int:
+        """Return how many tiles of this reader were left out because nothing moved."""
+        return sum(each.still for each in self._taken if each.reader is reader)
 
     def report(self) -> MosaicReport:
         """Return this mosaic's counters."""
-        return MosaicReport(self.name, self._composed, self._skipped, self._live_tiles)
+        return MosaicReport(self.name, self._composed, self._skipped, self._live_tiles, self._still)
 
     def compose(self, now_s: float) -> bool:
         """Publish a canvas of the newest tiles; return False, and count it, if no tile is new."""
         cameras = self.cameras
-        tiles = [self._live(camera, now_s) for camera in cameras]
+        tiles = [camera.live_tile(now_s, self._stale_s) if camera else None for camera in cameras]
         self._live_tiles = sum(tile is not None for tile in tiles)
+        is_still = self._is_still(tiles, now_s)
         is_new = False
         for i, (camera, tile) in enumerate(zip(cameras, tiles, strict=True)):
             if camera is None or tile is None:
@@ -76,10 +96,12 @@ class MosaicComposer:
             taken = self._taken[i] if self._taken[i].reader is camera else _Taken(camera)
             if tile.number != taken.number:
                 is_new = True
-                self._taken[i] = _Taken(camera, tile.number, taken.composed + 1)
-        if not is_new:
-            self._skipped += 1
+                self._taken[i] = _Taken(camera, tile.number, taken.composed + (not is_still), taken.still + is_still)
+        if not is_new or is_still:
+            self._skipped += not is_new
+            self._still += is_new
             return False
+        self._published_s = now_s
         index, pixels = self.slot.begin()
         headers: list[TileHeader | None] = []
         for i, (camera, tile) in enumerate(zip(cameras, tiles, strict=True)):
@@ -108,9 +130,11 @@ class MosaicComposer:
         self._composed += 1
         return True
 
-    def _live(self, camera: CameraReader | None, now_s: float) -> Tile | None:
-        tile = camera.newest if camera else None
-        return tile if tile and now_s - tile.captured_mono_s <= self._stale_s else None
+    def _is_still(self, tiles: Sequence[Tile | None], now_s: float) -> bool:
+        """Whether this mosaic can be left out."""
+        if self._refresh_s is None or now_s - self._published_s >= self._refresh_s:
+            return False
+        return not any(tile.is_moving for tile in tiles if tile)
 
 
 class Compositor:

@@ -9,6 +9,8 @@ from typing import Literal
 
 import msgspec
 
+from capture.masks import Polygon
+
 
 class CameraState(StrEnum):
     """Where a camera's reader is."""
@@ -42,6 +44,62 @@ class Reason(StrEnum):
     """The stream was closed by the other side."""
     BROKEN = "broken"
     """The stream could not be read any further."""
+    REDIRECTED = "redirected"
+    """The camera sends us to another address, where its password must not go."""
+    CRASHED = "crashed"
+    """Its stream has crashed the decoder, more than once: it is kept away for a while."""
+    FROZEN = "frozen"
+    """Frames come, but all show the very same picture."""
+
+
+class Flaw(StrEnum):
+    """What is wrong with a stream that comes: the closed set of the ``flaw`` label."""
+
+    BLACK = "black"
+    BLIND = "blind"
+    """Nothing can be told apart: covered, fogged, or out of focus."""
+    CLOCK = "clock"
+    """The camera's clock runs fast or slow."""
+    FLOOD = "flood"
+    """Far more bits than usual."""
+    LONG_GOP = "long_gop"
+    """Its key frames are too far apart for it to be decoded only when something moves."""
+    BEHIND = "behind"
+    """It cannot be decoded as fast as it comes; what is out of date is left out."""
+
+
+class DecodeMode(StrEnum):
+    """Which frames of a camera are decoded."""
+
+    ALL = "all"
+    NO_NONREF = "no_nonref"
+    """All but those that no other frame refers to."""
+    KEYFRAMES = "keyframes"
+    ADAPTIVE = "adaptive"
+    """Key frames while nothing moves, all while something does."""
+
+
+class Transport(StrEnum):
+    """How RTSP carries the video."""
+
+    TCP = "tcp"
+    UDP = "udp"
+    AUTO = "auto"
+    """UDP first, TCP once that has lost too much."""
+
+
+PORTS = {"rtsp": 554, "rtsps": 322, "http": 80, "https": 443}
+"""Of a camera's url without one: FFmpeg's (rtsp.c, http.c)."""
+
+
+class HwAccel(StrEnum):
+    """What decodes."""
+
+    NONE = "none"
+    CUDA = "cuda"
+    VAAPI = "vaapi"
+    AUTO = "auto"
+    """Whatever of these is there."""
 
 
 class Message(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=True):
@@ -63,6 +121,21 @@ class CameraSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     password: str = ""
     epoch: int = 0
     """Changes whenever the supervisor changes this camera; travels with each tile."""
+    transport: Transport = Transport.TCP
+    hwaccel: HwAccel = HwAccel.NONE
+    decode: DecodeMode = DecodeMode.ALL
+    idle_fps: float = 0.5
+    """Adaptive: key frames must come at this rate at least, else the camera is always decoded."""
+    quiet_s: float = 5.0
+    """Adaptive: only key frames are decoded after so long without motion."""
+    catch_up_frames: int = 25
+    """Adaptive: so many frames at most are decoded at once when motion begins."""
+    masks: tuple[Polygon, ...] = ()
+    """Where motion does not count."""
+    frozen_s: float = 60.0
+    """A picture that is the same for so long is frozen."""
+    hold_s: float = 0.0
+    """Wait so long before the first connection: its decoder has crashed before."""
 
     def __repr__(self) -> str:
         return f"CameraSpec(name={self.name!r}, epoch={self.epoch})"
@@ -77,6 +150,10 @@ class CaptureSetup(Message, frozen=True):
     stale_s: float
     open_timeout_s: float
     read_timeout_s: float
+    skip_still: bool = False
+    """Leave out mosaics in which nothing moves."""
+    refresh_s: float = 10.0
+    """... but not for longer than this."""
 
 
 class OpenMosaic(Message, frozen=True):
@@ -128,6 +205,17 @@ class CameraTransition(Message, frozen=True):
     """One line for a person; never holds a URL."""
 
 
+class CameraNotice(Message, frozen=True):
+    """A flaw of a camera came or went, or something else about it that is worth one line of log."""
+
+    camera: str
+    epoch: int
+    detail: str
+    """One line for a person; never holds a URL."""
+    flaw: Flaw | None = None
+    is_over: bool = False
+
+
 class CameraCounts(msgspec.Struct, frozen=True):
     """Counters of one camera since its process started."""
 
@@ -141,7 +229,15 @@ class CameraCounts(msgspec.Struct, frozen=True):
     superseded: int = 0
     """Dropped: a newer tile came before the mosaic was composed."""
     damaged: int = 0
-    """Dropped: the decoder could not use it, or flagged it."""
+    """Dropped: the decoder could not use it, or it follows one that was damaged."""
+    undecoded: int = 0
+    """Received and left undecoded, by the camera's decode policy."""
+    behind: int = 0
+    """Received too late and left undecoded, to catch up with what is new."""
+    still: int = 0
+    """Left out by its mosaic, because nothing moved in that."""
+    jumps: int = 0
+    """Times the camera's clock was set; no drop."""
 
 
 class CameraReport(msgspec.Struct, frozen=True):
@@ -156,6 +252,17 @@ class CameraReport(msgspec.Struct, frozen=True):
     source_wh: tuple[int, int] = (0, 0)
     last_frame_at: float = 0.0
     """Wall clock of the newest frame, 0 before the first."""
+    flaws: tuple[Flaw, ...] = ()
+    is_asleep: bool = False
+    """Only key frames are decoded now, because nothing moves."""
+    motion_ratio: float = 0.0
+    """Part of the picture that moves, 0 to 1, as last looked at."""
+    gop_s: float = 0.0
+    """Longest of the last key frame intervals, seconds; 0 while it is not known."""
+    cpu_s: float = 0.0
+    """CPU time of its thread: receiving, decoding, scaling."""
+    thread_ident: int = 0
+    """What a crash report calls its thread."""
 
 
 class MosaicReport(msgspec.Struct, frozen=True):
@@ -168,6 +275,8 @@ class MosaicReport(msgspec.Struct, frozen=True):
     """Ticks at which nothing was new."""
     live_tiles: int
     """Tiles that were valid at the last tick."""
+    still: int = 0
+    """Ticks at which something was new but nothing moved, so that it was left out."""
 
 
 class CaptureReport(Message, frozen=True):
@@ -288,4 +397,4 @@ class LastWords(Message, frozen=True):
 
 
 FromSupervisor = CaptureSetup | OpenMosaic | CloseMosaic | Load | Assign | Unassign | Stop
-FromChild = Ready | SlotOpened | CameraTransition | CaptureReport | Answer | WorkerReport | LastWords
+FromChild = Ready | SlotOpened | CameraTransition | CameraNotice | CaptureReport | Answer | WorkerReport | LastWords

@@ -18,11 +18,13 @@ from capture.compositor import Compositor, MosaicComposer
 from capture.exits import ExitCode
 from capture.layout import Canvas
 from capture.messages import (
+    CameraNotice,
     CameraSpec,
     CameraTransition,
     CaptureReport,
     CaptureSetup,
     CloseMosaic,
+    Flaw,
     OpenMosaic,
     Ready,
     SlotOpened,
@@ -47,6 +49,7 @@ class CaptureProcess:
         self._compositor = Compositor()
         self._mosaics: dict[str, MosaicComposer] = {}
         self._told: dict[CameraReader, Condition] = {}
+        self._told_flaws: dict[CameraReader, frozenset[Flaw]] = {}
         self._untold: list[MosaicComposer] = []
         """Mosaics whose slot the supervisor has not been given yet."""
         self._leaving: list[CameraReader] = []
@@ -73,18 +76,10 @@ class CaptureProcess:
 
     def step(self, now_s: float) -> None:
         """Tell what changed, and report when it is due."""
-        stale_s = self._setup.stale_s
         for mosaic in self._mosaics.values():
             for reader in mosaic.cameras:
-                if reader is None:
-                    continue
-                condition = reader.condition(now_s, stale_s)
-                if condition.is_news_after(self._told.get(reader)):
-                    told = CameraTransition(
-                        reader.spec.name, reader.spec.epoch, condition.state, condition.reason, condition.detail
-                    )
-                    if self._channel.send(told):
-                        self._told[reader] = condition
+                if reader:
+                    self._tell(reader, now_s)
         self._tell_slots()
         self._leaving = [reader for reader in self._leaving if not reader.join(0)]
         if now_s >= self._report_due_s:
@@ -99,6 +94,22 @@ class CaptureProcess:
         deadline = time.monotonic() + JOIN_S
         for reader in self._leaving:
             reader.join(max(0.0, deadline - time.monotonic()))
+
+    def _tell(self, reader: CameraReader, now_s: float) -> None:
+        """Tell what changed with a camera; what the socket has no room for is told at the next turn."""
+        name, epoch = reader.spec.name, reader.spec.epoch
+        condition = reader.condition(now_s, self._setup.stale_s)
+        if condition.is_news_after(self._told.get(reader)):
+            told = CameraTransition(name, epoch, condition.state, condition.reason, condition.detail)
+            if self._channel.send(told):
+                self._told[reader] = condition
+        before, flaws = self._told_flaws.get(reader, frozenset()), reader.flaws
+        for flaw in sorted(before ^ flaws):
+            if self._channel.send(CameraNotice(name, epoch, reader.explain(flaw), flaw, flaw in before)):
+                self._told_flaws[reader] = self._told_flaws.get(reader, frozenset()) ^ {flaw}
+        # One a turn: a camera that changes its size with each frame does not fill the log faster.
+        if reader.notices:
+            self._channel.send(CameraNotice(name, epoch, reader.notices.popleft()))
 
     def _open(self, message: OpenMosaic) -> None:
         mosaic = self._mosaics.get(message.name) or self._add(message)
@@ -117,7 +128,8 @@ class CaptureProcess:
     def _add(self, message: OpenMosaic) -> MosaicComposer:
         period_s = 1.0 / self._setup.fps
         phase_s = message.phase_ratio * period_s
-        mosaic = MosaicComposer(message.name, self._canvas, period_s, phase_s, self._setup.stale_s)
+        refresh_s = self._setup.refresh_s if self._setup.skip_still else None
+        mosaic = MosaicComposer(message.name, self._canvas, period_s, phase_s, self._setup.stale_s, refresh_s=refresh_s)
         self._mosaics[message.name] = mosaic
         self._untold.append(mosaic)
         self._tell_slots()
@@ -134,7 +146,12 @@ class CaptureProcess:
 
     def _reader(self, spec: CameraSpec, phase_s: float) -> CameraReader:
         options = SourceOptions(
-            spec.url, spec.username, spec.password, self._setup.open_timeout_s, self._setup.read_timeout_s
+            spec.url,
+            spec.username,
+            spec.password,
+            self._setup.open_timeout_s,
+            self._setup.read_timeout_s,
+            hwaccel=spec.hwaccel,
         )
         return CameraReader(spec, options, self._canvas.tile_wh, sampler_for(spec, self._setup.fps, phase_s))
 
@@ -142,12 +159,13 @@ class CaptureProcess:
         for reader in readers:
             reader.stop()
             self._told.pop(reader, None)
+            self._told_flaws.pop(reader, None)
         self._leaving += readers
 
     def _report(self, now_s: float) -> CaptureReport:
         return CaptureReport(
             cameras=tuple(
-                reader.report(now_s, self._setup.stale_s, mosaic.superseded_of(reader))
+                reader.report(now_s, self._setup.stale_s, mosaic.superseded_of(reader), mosaic.still_of(reader))
                 for mosaic in self._mosaics.values()
                 for reader in mosaic.cameras
                 if reader

@@ -1,25 +1,33 @@
-"""A reader: the thread of one camera. Owns its source, backoff, state and stop; knows nothing of RTSP.
+"""A reader: the thread of one camera. Owns its source, decoder, backoff and stop; knows nothing of RTSP.
 
-The newest tile and the state are frozen values, replaced whole by the reader's thread and read by others.
+What others see (the newest tile, the state, the flaws) are frozen values, replaced whole by the reader's thread.
 """
 
 import random
 import threading
 import time
-from dataclasses import dataclass
+from collections import deque
+from dataclasses import dataclass, replace
 from math import ceil
-
-import av.error
-import numpy as np
-from av.video.reformatter import Interpolation, VideoReformatter
 
 from capture import camerastate
 from capture.camerastate import CameraLife, Condition
-from capture.layout import letterbox
-from capture.messages import CameraCounts, CameraReport, CameraSpec, Reason
+from capture.decodepolicy import Alertness, DecodePolicy, PolicyOptions
+from capture.decoder import Decoder, Frame, Tally
+from capture.failures import SourceError, because
+from capture.hardware import accelerator
+from capture.messages import CameraCounts, CameraReport, CameraSpec, CameraState, Flaw, HwAccel, Reason
+from capture.motion import MotionGate
 from capture.sampler import Sampler
+from capture.scaler import Scaler
 from capture.slot import Pixels
-from capture.source import Frame, SourceError, SourceOptions, Tally, read_frames
+from capture.source import Source, SourceOptions
+from capture.transport import TransportChoice
+from capture.watch import BitRate, Flaws, Frozen, explain
+
+LOOK_S = 0.5
+"""How often a stream is looked at for what no single frame shows."""
+NOTICES = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +42,8 @@ class Tile:
     pts_s: float
     captured_at: float
     captured_mono_s: float
+    is_moving: bool = True
+    """Whether something moved in the picture."""
 
 
 class CameraReader:
@@ -42,18 +52,29 @@ class CameraReader:
     def __init__(self, spec: CameraSpec, options: SourceOptions, tile_wh: tuple[int, int], sampler: Sampler) -> None:
         self.spec = spec
         self.newest: Tile | None = None
+        self.notices: deque[str] = deque(maxlen=NOTICES)
+        """Lines for the log, taken out by who tells them."""
         self._options = options
-        self._tile_wh = tile_wh
+        self._transport = TransportChoice(spec.transport)
         self._sampler = sampler
+        self._scaler = Scaler(tile_wh)
+        self._gate = MotionGate(spec.masks)
+        self._frozen = Frozen(spec.frozen_s)
+        self._flaws = Flaws()
         self._tally = Tally()
+        self._policy = DecodePolicy(PolicyOptions())
+        self._clock_ratio: float | None = None
+        self._keys = 0
+        self._motion_ratio = 0.0
+        self._cpu_s = 0.0
         self._skipped_by_rate = 0
         self._failures: dict[Reason, int] = {}
         self._life = CameraLife()
         self._last_frame = (0.0, 0.0)
         """Monotonic and wall clock of the newest frame."""
+        self._last_packet_s = 0.0
         self._source_wh = (0, 0)
         self._stop = threading.Event()
-        self._reformatter = VideoReformatter()
         self._thread = threading.Thread(target=self._run, name=f"reader {spec.name}")
 
     def start(self) -> None:
@@ -69,12 +90,34 @@ class CameraReader:
         self._thread.join(timeout_s)
         return not self._thread.is_alive()
 
+    def live_tile(self, now_s: float, stale_s: float) -> Tile | None:
+        """Return the newest tile unless it is too old, or of a picture that is frozen.
+
+        One of a camera that sleeps is looked at again with the next key frame, and may be so much older.
+        """
+        tile = self.newest
+        if tile is None or self._frozen.is_frozen:
+            return None
+        patience_s = 1.0 / self.spec.idle_fps if self._is_sparing else 0.0
+        return tile if now_s - tile.captured_mono_s <= stale_s + patience_s else None
+
     def condition(self, now_s: float, stale_s: float) -> Condition:
         """Return what a person should be told of this camera now."""
-        return camerastate.condition(self._life, self._last_frame[0], now_s, stale_s)
+        last_seen_s = self._last_packet_s if self._is_sparing else self._last_frame[0]
+        frozen_s = self.spec.frozen_s if self._frozen.is_frozen else None
+        return camerastate.condition(self._life, last_seen_s, now_s, stale_s, frozen_s)
 
-    def report(self, now_s: float, stale_s: float, superseded: int) -> CameraReport:
-        """Return this camera's statistics; ``superseded`` of its tiles came to no canvas."""
+    @property
+    def flaws(self) -> frozenset[Flaw]:
+        """What is wrong with its stream, though it comes."""
+        return self._flaws.told
+
+    def explain(self, flaw: Flaw) -> str:
+        """Return one line on a flaw."""
+        return explain(flaw, self._policy.gop_s or 0.0, self._clock_ratio)
+
+    def report(self, now_s: float, stale_s: float, superseded: int, still: int = 0) -> CameraReport:
+        """Return this camera's statistics; ``superseded`` and ``still`` of its tiles came to no canvas."""
         condition = self.condition(now_s, stale_s)
         tally = self._tally
         return CameraReport(
@@ -89,57 +132,122 @@ class CameraReader:
                 rate=self._skipped_by_rate,
                 superseded=superseded,
                 damaged=tally.damaged,
+                undecoded=tally.undecoded,
+                behind=tally.behind,
+                still=still,
+                jumps=tally.jumps,
             ),
             failures=dict(self._failures),
             source_wh=self._source_wh,
             last_frame_at=self._last_frame[1],
+            flaws=tuple(sorted(self._flaws.told)),
+            is_asleep=self._policy.is_asleep,
+            motion_ratio=self._motion_ratio,
+            gop_s=self._policy.gop_s or 0.0,
+            cpu_s=self._cpu_s,
+            thread_ident=self._thread.ident or 0,
         )
 
+    @property
+    def _is_sparing(self) -> bool:
+        """Whether frames come with key frames only."""
+        return self._policy.is_resting or self._policy.alertness is Alertness.WAKING
+
     def _run(self) -> None:
+        if self.spec.hold_s > 0:
+            held = because(Reason.CRASHED, self.spec.hold_s)
+            self._life = CameraLife(CameraState.BACKOFF, held.reason, held.detail)
+            self._stop.wait(self.spec.hold_s)
         while not self._stop.is_set():
             self._life = camerastate.connect(self._life)
-            is_connected = False
-            delay_s = 0.0
+            frames_before, delay_s = self._tally.frames, 0.0
             try:
-                for frame in read_frames(self._options, self._tally, self._stop):
-                    if not is_connected:
-                        is_connected = True
-                        self._tally.connects += 1
-                    self._take(frame)
+                with Source(replace(self._options, transport=self._transport.now)) as source:
+                    self._read(source)
             except SourceError as error:
+                if self._transport.fail(self._tally.frames - frames_before):
+                    self.notices.append("nothing comes over UDP: asked for over TCP from now on")
                 self._failures[error.reason] = self._failures.get(error.reason, 0) + 1
                 self._life = camerastate.fail(self._life, error.reason, error.detail)
                 # Jitter only spreads reconnects: no secret depends on it.
                 delay_s = camerastate.retry_delay_s(self._life, random.random())
+            self._flaws.clear()
             # Not while the error lives: its traceback holds the decoder with all its pictures.
             self._stop.wait(delay_s)
         self._life = camerastate.stop(self._life)
 
-    def _take(self, frame: Frame) -> None:
-        self._last_frame = (frame.captured_mono_s, frame.captured_at)
-        self._life = camerastate.frame(self._life, frame.captured_mono_s)
-        if not self._sampler.is_due(time.monotonic()):
+    def _read(self, source: Source) -> None:
+        """Read one connection to its end."""
+        spec, tally = self.spec, self._tally
+        context = source.stream.codec_context
+        if spec.hwaccel is not HwAccel.NONE and accelerator(spec.hwaccel) is None:
+            self.notices.append(f"no hardware decoder ({spec.hwaccel}) here: decoded in software")
+        options = PolicyOptions(
+            spec.decode, spec.idle_fps, spec.quiet_s, spec.catch_up_frames, bool(context.codec.intra_only)
+        )
+        self._policy = DecodePolicy(options)
+        decoder = Decoder(source.stream, self._policy, tally, self._sampler.would_take)
+        bit_rate = BitRate()
+        packets_before, damaged_before, look_s = tally.packets, tally.damaged, 0.0
+        try:
+            for arrival in source.arrivals(self._stop):
+                now_s = arrival.stamp.arrived_s
+                tally.connects += tally.packets == packets_before
+                self._last_packet_s = now_s
+                bit_rate.packet(arrival.packet.size, now_s)
+                for frame in decoder.feed(arrival):
+                    self._take(frame, decoder)
+                if now_s < look_s:
+                    continue
+                look_s = now_s + LOOK_S
+                self._look(source, decoder, bit_rate, now_s)
+                if self._transport.is_lossy(tally.damaged - damaged_before, tally.packets - packets_before):
+                    self.notices.append("too much is lost over UDP: asked for over TCP from now on")
+                    return
+        finally:
+            tally.jumps += source.pace.jumps
+            for frame in decoder.close():
+                self._take(frame, decoder)
+
+    def _look(self, source: Source, decoder: Decoder, bit_rate: BitRate, now_s: float) -> None:
+        """Take note of what no single frame shows."""
+        self._cpu_s = time.thread_time()
+        self._clock_ratio = source.pace.clock_ratio
+        self._flaws.set(Flaw.CLOCK, source.pace.is_clock_wrong, now_s)
+        self._flaws.set(Flaw.FLOOD, bit_rate.is_flood, now_s)
+        self._flaws.set(Flaw.LONG_GOP, decoder.policy.is_gop_too_long, now_s)
+        self._flaws.set(Flaw.BEHIND, decoder.backlog.is_behind_often(now_s), now_s)
+
+    def _take(self, frame: Frame, decoder: Decoder) -> None:
+        stamp, picture = frame.stamp, frame.picture
+        now_s = time.monotonic()
+        captured_at = time.time() - (now_s - stamp.captured_s)
+        self._last_frame = (stamp.captured_s, captured_at)
+        self._keys += frame.is_key
+        self._life = camerastate.frame(self._life, now_s)
+        if not self._sampler.is_due(now_s):
             self._skipped_by_rate += 1
             return
-        picture = frame.picture
-        self._source_wh = (picture.width, picture.height)
-        place = letterbox(self._source_wh, self._tile_wh)
-        try:
-            # AREA: every source pixel counts, so small objects survive the reduction. One thread: many readers.
-            scaled = self._reformatter.reformat(
-                picture, place.w, place.h, format="rgb24", interpolation=Interpolation.AREA, threads=1
-            )
-        except (av.error.FFmpegError, ValueError) as error:
-            raise SourceError(Reason.NOT_VIDEO, f"cannot convert from {picture.format.name}") from error
-        plane = scaled.planes[0]
-        rows = np.frombuffer(memoryview(plane), np.uint8).reshape(place.h, plane.line_size)
+        size_wh = (picture.width, picture.height)
+        if size_wh != self._source_wh and any(self._source_wh):
+            self.notices.append(f"its picture is {size_wh[0]}x{size_wh[1]} now")
+        self._source_wh = size_wh
+        # Before any conversion: most of what is looked at for motion shows none.
+        motion = self._gate.observe(self._scaler.luma(picture), stamp.arrived_s)
+        self._motion_ratio = motion.score
+        decoder.is_quiet = not motion.is_moving
+        if motion.is_moving:
+            decoder.policy.note_motion(stamp.arrived_s)
+        self._frozen.observe(motion.is_identical, self._keys, now_s)
+        self._flaws.see(motion.mean_luma, motion.contrast, now_s)
         self.newest = Tile(
             number=self.newest.number + 1 if self.newest else 1,
-            pixels=rows[:, : place.w * 3].reshape(place.h, place.w, 3),
-            source_wh=self._source_wh,
-            pts_s=frame.pts_s,
-            captured_at=frame.captured_at,
-            captured_mono_s=frame.captured_mono_s,
+            pixels=self._scaler.tile(picture),
+            source_wh=size_wh,
+            pts_s=stamp.pts_s,
+            captured_at=captured_at,
+            captured_mono_s=stamp.captured_s,
+            is_moving=motion.is_moving or motion.is_fresh,
         )
 
 

@@ -28,6 +28,10 @@ class Sampler:
         """How long before its tick a frame may be taken."""
         return min(self.period_s, LEAD_INTERVALS * self._interval_s)
 
+    def would_take(self, now_s: float) -> bool:
+        """Whether a frame that came at ``now_s`` would be due."""
+        return floor((now_s - self.phase_s + self.lead_s) / self.period_s) > self._window
+
     def is_due(self, now_s: float) -> bool:
         """Take note of a frame that arrives at ``now_s``, and say whether it is to be analyzed."""
         if self._last_s is not None:

@@ -1,26 +1,33 @@
-"""A source: one connection to one camera, or one file, read to its end. Knows nothing of retries.
+"""A source: one connection to one camera, or one file, read to its end. Knows nothing of retries, nor of decoding.
 
 Owned by the thread that reads it: only that thread opens, reads and closes (closing from another leaves the reader
-blocked). Ends with a :class:`SourceError`, whose text never holds the URL: FFmpeg's own errors carry it, password and
-all, in ``str(e)``, ``e.args`` and ``e.filename``, so they are neither shown nor chained: what is raised here is raised
-outside of ``except``, or it would keep them as its ``__context__``.
+blocked). Ends with a :class:`~capture.failures.SourceError`.
 """
 
-import errno
 import math
-import os
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 from urllib.parse import parse_qs, quote, unquote, urlsplit, urlunsplit
 
 import av
 import av.error
 
-from capture.messages import Reason
+from capture.failures import SourceError, because, while_opening
+from capture.hardware import accelerator
+from capture.messages import HwAccel, Reason, Transport
+from capture.pace import Pace
+from capture.preflight import look_ahead
 
-PROTOCOLS = {"rtsp": "rtsp,rtp,tcp", "file": "file"}
+PROTOCOLS = {
+    "rtsp": "rtsp,rtp,tcp,udp",
+    "rtsps": "rtsp,rtp,tcp,tls",
+    "http": "http,tcp",
+    "https": "https,tls,tcp",
+    "file": "file",
+}
 """What FFmpeg may open for a source, and nothing else: a stream must not lead it to other files or hosts."""
 
 FILE_FORMATS = "mov,matroska,webm,avi,mpegts,mpeg,flv,asf,ogg"
@@ -31,190 +38,202 @@ MAX_USERINFO = 127
 
 _PROBE = {"analyzeduration": "500000", "probesize": "32768"}
 """Microseconds and bytes: a camera is up in one second instead of four."""
-
-_SENTENCES = {
-    Reason.REFUSED: "connection refused: nobody listens there",
-    Reason.UNREACHABLE: "host not found, or no route to it",
-    Reason.TIMEOUT: "no answer within {timeout:g} s",
-    Reason.UNAUTHORIZED: "user name or password refused",
-    Reason.NOT_FOUND: "no such stream",
-    Reason.NOT_VIDEO: "what answers is no video stream that can be decoded",
-    Reason.HANG: "no packet for {timeout:g} s",
-    Reason.ENDED: "the stream ended",
-    Reason.BROKEN: "the stream could not be read on",
+_UDP = {
+    "buffer_size": "1048576",  # bytes: a key frame comes as one burst
+    "max_delay": "300000",  # microseconds that a packet out of order is waited for
 }
-
-
-class SourceError(Exception):
-    """Why a source ended."""
-
-    def __init__(self, reason: Reason, detail: str) -> None:
-        super().__init__(f"{reason}: {detail}")
-        self.reason = reason
-        self.detail = detail
 
 
 @dataclass(frozen=True, slots=True)
 class SourceOptions:
-    """Where to read, and how long to wait. ``url`` holds no credentials."""
+    """Where to read, and how long to wait. ``url`` holds no credentials; TCP or UDP is settled here, never ``auto``."""
 
     url: str
     username: str = ""
     password: str = ""
     open_timeout_s: float = 5.0
     read_timeout_s: float = 5.0
+    transport: Transport = Transport.TCP
+    hwaccel: HwAccel = HwAccel.NONE
 
     def __repr__(self) -> str:
         return "SourceOptions(...)"
 
 
-@dataclass(slots=True)
-class Tally:
-    """Counters of a source, kept over all connections of a reader; only the reading thread writes."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Stamp:
+    """When a packet came. Holds no packet: the decoder keeps it, and would keep that alive for ever."""
 
-    connects: int = 0
-    packets: int = 0
-    bytes: int = 0
-    frames: int = 0
-    damaged: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Frame:
-    """A decoded frame, still in the decoder's own format."""
-
-    picture: av.VideoFrame
     pts_s: float
-    captured_at: float
-    """Wall clock at the arrival of the packet that completed it."""
-    captured_mono_s: float
+    """The camera's clock; it counts on over the passes of a file."""
+    arrived_s: float
+    """Monotonic."""
+    lag_s: float = 0.0
+    """How long it has waited on its way, as far as can be told (:mod:`capture.pace`)."""
+
+    @property
+    def captured_s(self) -> float:
+        """When the camera sent it, monotonic, but for the way itself."""
+        return self.arrived_s - self.lag_s
 
 
-def read_frames(options: SourceOptions, tally: Tally, stop: threading.Event) -> Iterator[Frame]:
-    """Connect and yield frames as they come. Returns when ``stop`` is set, else ends with SourceError."""
-    scheme = urlsplit(options.url).scheme
-    if scheme == "file":
-        return _read_file(options, tally, stop)
-    return _read_rtsp(options, tally, stop)
+@dataclass(frozen=True, slots=True, eq=False)
+class Arrival:
+    """A packet that has arrived."""
+
+    packet: "av.Packet[av.VideoStream]" = field(repr=False)
+    stamp: Stamp
 
 
-def _read_rtsp(options: SourceOptions, tally: Tally, stop: threading.Event) -> Iterator[Frame]:
-    settings = {
-        "rtsp_transport": "tcp",
-        "timeout": str(int(options.read_timeout_s * 1e6)),
-        "protocol_whitelist": PROTOCOLS["rtsp"],
-        # Video only: an audio track costs a SETUP, its packets, and RTCP clocks that move pts.
-        "allowed_media_types": "video",
-        **_PROBE,
-    }
-    with _opened(_with_credentials(options), "rtsp", settings, options) as container:
-        stream = _video(container)
-        failure = _because(Reason.ENDED)
+class Source:
+    """One open connection. Use as a context manager."""
+
+    def __init__(self, options: SourceOptions) -> None:
+        """Connect. Raises SourceError."""
+        self.pace = Pace()
+        self._options = options
+        self._scheme = urlsplit(options.url).scheme
+        self._url = _with_credentials(options)
+        if self._scheme != "file":
+            look_ahead(options.url, options.open_timeout_s, has_credentials=bool(options.username))
+        self._container = _open(self._url, options, self._scheme)
+        try:
+            self.stream = _video(self._container)
+        except SourceError:
+            self._container.close()
+            raise
+
+    def __enter__(self) -> "Source":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._container.close()
+
+    @property
+    def is_hardware(self) -> bool:
+        """Whether a hardware decoder is in use."""
+        return bool(self.stream.codec_context.is_hwaccel)
+
+    def arrivals(self, stop: threading.Event) -> Iterator[Arrival]:
+        """Yield packets as they come. Returns when ``stop`` is set, else ends with SourceError."""
+        return self._file(stop) if self._scheme == "file" else self._live(stop)
+
+    def _live(self, stop: threading.Event) -> Iterator[Arrival]:
+        timeout_s = self._options.read_timeout_s
+        failure = because(Reason.ENDED)
+        pts_s = 0.0  # a stream's first packet may have none
         try:
             asked_s = time.monotonic()
-            for packet in container.demux(stream):
+            for packet in self._container.demux(self.stream):
                 arrived_s = time.monotonic()
                 if stop.is_set():
                     return
-                yield from _decode(packet, tally)
                 # After a timeout FFmpeg hands out the packet that its parser held back, and would wait once more.
-                if arrived_s - asked_s >= options.read_timeout_s:
-                    failure = _because(Reason.HANG, options.read_timeout_s)
+                is_late = arrived_s - asked_s >= timeout_s
+                if packet.size:
+                    known_s = _seconds(packet, packet.pts)
+                    pacing = self.pace.arrive(known_s, arrived_s)
+                    pts_s = pts_s if known_s is None else known_s
+                    yield Arrival(packet, Stamp(pts_s, arrived_s, pacing.lag_s))
+                if is_late:
+                    failure = because(Reason.HANG, timeout_s)
                     break
                 asked_s = time.monotonic()
         except (av.error.FFmpegError, OSError) as error:
             # A read that PyAV's limit ended comes as an I/O error; only the time it took tells.
-            is_late = time.monotonic() - asked_s >= 0.9 * options.read_timeout_s
+            is_late = time.monotonic() - asked_s >= 0.9 * timeout_s
             is_silence = is_late or isinstance(error, TimeoutError | av.error.ExitError)
-            failure = _because(Reason.HANG if is_silence else Reason.BROKEN, options.read_timeout_s)
-    raise failure
+            failure = because(Reason.HANG if is_silence else Reason.BROKEN, timeout_s)
+        raise failure
 
-
-def _read_file(options: SourceOptions, tally: Tally, stop: threading.Event) -> Iterator[Frame]:
-    """Read a file at its own pace; with ``?loop=1`` over and over, its pts counting on."""
-    parts = urlsplit(options.url)
-    loops = parse_qs(parts.query).get("loop", ["0"])[0] not in ("0", "false", "no")
-    settings = {"protocol_whitelist": PROTOCOLS["file"], "format_whitelist": FILE_FORMATS}
-    began: float | None = None
-    end_s = -math.inf
-    while True:
-        failure: SourceError | None = None
-        shift_s: float | None = None
-        with _opened(unquote(parts.path), None, settings, options) as container:
-            stream = _video(container)
-            interval_s = float(1 / stream.average_rate) if stream.average_rate else 0.04
+    def _file(self, stop: threading.Event) -> Iterator[Arrival]:
+        """Read a file at its own pace; with ``?loop=1`` over and over, its pts counting on."""
+        query = parse_qs(urlsplit(self._options.url).query)
+        loops = query.get("loop", ["0"])[0] not in ("0", "false", "no")
+        interval_s = float(1 / self.stream.average_rate) if self.stream.average_rate else 0.04
+        began: float | None = None
+        end_s = -math.inf
+        while True:
+            failure: SourceError | None = None
+            shift_s: float | None = None
             try:
-                for packet in container.demux(stream):
-                    for frame in _decode(packet, tally):
-                        if began is None:
-                            began = time.monotonic() - frame.pts_s  # a recording may begin hours after its clock did
-                            shift_s = 0.0
-                        elif shift_s is None:
-                            shift_s = end_s - frame.pts_s  # each pass goes on where the last one ended
-                        pts_s = frame.pts_s + (shift_s or 0.0)
-                        if stop.wait(max(0.0, began + pts_s - time.monotonic())):
-                            return
-                        end_s = max(end_s, pts_s + interval_s)
-                        yield Frame(frame.picture, pts_s, time.time(), time.monotonic())
+                for packet in self._container.demux(self.stream):
+                    sent_s = _seconds(packet, packet.pts if packet.dts is None else packet.dts)
+                    if not packet.size or sent_s is None:
+                        continue
+                    if began is None:
+                        began, shift_s = time.monotonic() - sent_s, 0.0  # its clock may have begun hours before
+                    elif shift_s is None:
+                        shift_s = end_s - sent_s  # each pass goes on where the last one ended
+                    due_s = began + sent_s + (shift_s or 0.0)
+                    if stop.wait(max(0.0, due_s - time.monotonic())):
+                        return
+                    end_s = sent_s + (shift_s or 0.0) + interval_s
+                    pts_s = _seconds(packet, packet.pts)
+                    yield Arrival(packet, Stamp((sent_s if pts_s is None else pts_s) + (shift_s or 0.0), due_s))
             except (av.error.FFmpegError, OSError):
-                failure = _because(Reason.BROKEN)
-        if failure or not loops:
-            raise failure or _because(Reason.ENDED)
-        if shift_s is None:
-            raise _because(Reason.NOT_VIDEO)  # a pass without a frame would be followed by many
+                failure = because(Reason.BROKEN)
+            if failure is None and loops and shift_s is None:
+                failure = because(Reason.NOT_VIDEO)  # a pass without a packet would be followed by many
+            if failure or not loops:
+                raise failure or because(Reason.ENDED)
+            self._container.close()
+            self._container = _open(self._url, self._options, self._scheme)
+            self.stream = _video(self._container)
 
 
-def _opened(
-    url: str, format_name: str | None, settings: dict[str, str], options: SourceOptions
-) -> av.container.InputContainer:
+def _seconds(packet: "av.Packet[av.VideoStream]", ticks: int | None) -> float | None:
+    return None if ticks is None or packet.time_base is None else float(ticks * packet.time_base)
+
+
+def _open(url: str, options: SourceOptions, scheme: str) -> av.container.InputContainer:
     """Open a stream or file.
 
     FFmpeg's own ``timeout`` ends silence, but a peer that drips a byte now and then, or sends RTCP without video, holds
     it for ever. PyAV's limits are for a whole opening and for a whole packet. Their callback takes the GIL at each
-    poll: measured with 8 streams of 24 Mbit/s, 3 % of a core.
+    poll: measured, 0.5 ms of CPU a second for a stream of 3 Mbit/s.
     """
+    settings = {"protocol_whitelist": PROTOCOLS[scheme]}
+    format_name = None
+    match scheme:
+        case "file":
+            settings["format_whitelist"] = FILE_FORMATS
+            url = unquote(urlsplit(url).path)
+        case "http" | "https":
+            format_name = "mpjpeg"
+            # The parts carry no times: theirs is when they came.
+            settings |= {"use_wallclock_as_timestamps": "1", "max_redirects": "0"}
+        case _:
+            format_name = "rtsp"
+            # Video only: an audio track costs a SETUP, its packets, and RTCP clocks that move pts.
+            settings |= {"rtsp_transport": options.transport.value, "allowed_media_types": "video"} | _PROBE
+            settings |= _UDP if options.transport is Transport.UDP else {}
+    if scheme != "file":
+        settings["timeout"] = str(int(options.read_timeout_s * 1e6))
     began = time.monotonic()
     limits_s = (options.open_timeout_s, options.read_timeout_s)
     try:
-        # "replace": a camera's title in another encoding than UTF-8 is no reason to fail.
-        return av.open(url, format=format_name, options=settings, timeout=limits_s, metadata_errors="replace")
+        return av.open(
+            url,
+            format=format_name,
+            options=settings,
+            timeout=limits_s,
+            metadata_errors="replace",  # a camera's title in another encoding than UTF-8 is no reason to fail
+            hwaccel=accelerator(options.hwaccel),
+        )
     except (av.error.FFmpegError, OSError) as error:
-        failure = _opening(error, time.monotonic() - began, min(limits_s))
+        failure = while_opening(error, time.monotonic() - began, min(limits_s))
     raise failure
 
 
 def _video(container: av.container.InputContainer) -> av.VideoStream:
     """Return the stream to decode, its decoder set to one thread: there are as many readers as cameras."""
-    if not container.streams.video:
-        raise _because(Reason.NOT_VIDEO)
-    stream = container.streams.video[0]
-    if stream.codec_context is None:
-        raise _because(Reason.NOT_VIDEO)
-    stream.codec_context.thread_count = 1
-    return stream
-
-
-def _decode(packet: "av.Packet[av.VideoStream]", tally: Tally) -> Iterator[Frame]:
-    at, mono_s = time.time(), time.monotonic()
-    if packet.size:
-        tally.packets += 1
-        tally.bytes += packet.size
-    try:
-        pictures = packet.decode()
-    except av.error.EOFError:
-        return
-    except av.error.FFmpegError:
-        # Usual after joining in mid-GOP, until the first key frame.
-        tally.damaged += 1
-        return
-    for picture in pictures:
-        if not isinstance(picture, av.VideoFrame):
-            continue
-        if picture.is_corrupt or picture.pts is None or picture.time_base is None:
-            tally.damaged += 1
-            continue
-        tally.frames += 1
-        yield Frame(picture, float(picture.pts * picture.time_base), at, mono_s)
+    with suppress(IndexError):
+        stream = container.streams.video[0]
+        if stream.codec_context is not None:
+            stream.codec_context.thread_count = 1
+            return stream
+    raise because(Reason.NOT_VIDEO)
 
 
 def _with_credentials(options: SourceOptions) -> str:
@@ -228,35 +247,3 @@ def _with_credentials(options: SourceOptions) -> str:
             Reason.UNAUTHORIZED, f"user name and password take {len(user)} characters in a URL, over {MAX_USERINFO}"
         )
     return urlunsplit(parts._replace(netloc=f"{user}@{parts.netloc}"))
-
-
-def _opening(error: Exception, took_s: float, timeout_s: float) -> SourceError:
-    """Return why an attempt to open failed."""
-    reason = Reason.NOT_VIDEO
-    match error:
-        case av.error.HTTPUnauthorizedError() | av.error.HTTPForbiddenError():
-            reason = Reason.UNAUTHORIZED
-        case av.error.HTTPNotFoundError() | FileNotFoundError() | IsADirectoryError() | NotADirectoryError():
-            reason = Reason.NOT_FOUND
-        case av.error.HTTPError() | av.error.HTTPClientError() | av.error.HTTPServerError():
-            reason = Reason.BROKEN
-        case ConnectionRefusedError():
-            reason = Reason.REFUSED
-        case TimeoutError() | av.error.ExitError():
-            reason = Reason.TIMEOUT
-        # FFmpeg reports silence while opening as invalid data; only the time it took tells.
-        case av.error.InvalidDataError() if took_s >= 0.9 * timeout_s:
-            reason = Reason.TIMEOUT
-        case PermissionError():
-            return SourceError(Reason.NOT_FOUND, "no permission to read it")
-        case ConnectionError() | BrokenPipeError():
-            reason = Reason.ENDED
-        case OSError() if error.errno in (errno.EIO, errno.EHOSTUNREACH, errno.ENETUNREACH, errno.ENETDOWN):
-            reason = Reason.UNREACHABLE
-        case OSError() if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS):
-            return SourceError(Reason.BROKEN, f"this machine: {os.strerror(error.errno)}")
-    return _because(reason, timeout_s)
-
-
-def _because(reason: Reason, timeout_s: float = 0.0) -> SourceError:
-    return SourceError(reason, _SENTENCES[reason].format(timeout=timeout_s))

@@ -8,6 +8,7 @@ import re
 from dataclasses import dataclass, field
 from urllib.parse import SplitResult, unquote, urlsplit
 
+from capture.messages import PORTS
 from daemon.secrets import Secret
 
 
@@ -24,7 +25,7 @@ class CameraUrl:
     """A camera's url, taken apart. Its repr holds nothing secret."""
 
     base: str
-    """`rtsp://host:port` or `file:`."""
+    """`SCHEME://host:port` or `file:`."""
     rest: str = field(repr=False)
     """Path and query."""
     address: str
@@ -47,9 +48,8 @@ class CameraUrl:
 NO_URL = CameraUrl("", "", "", ("", ""))
 """Stands where a url is wrong, so that the camera's secrets are looked up all the same."""
 
-_OTHER_SCHEMES = frozenset(
-    {"rtsps", "rtspu", "rtmp", "rtmps", "http", "https", "udp", "rtp", "srt", "tcp", "exec", "ffmpeg", "pipe", "concat"}
-)
+_NETWORK = PORTS.keys()
+_OTHER_SCHEMES = frozenset({"rtspu", "rtmp", "rtmps", "udp", "rtp", "srt", "tcp", "exec", "ffmpeg", "pipe", "concat"})
 _HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9][A-Za-z0-9._-]{0,252})(?::([0-9]{1,5}))?", re.ASCII)
 _BESIDE = "write the password as password: beside the url"
 
@@ -61,33 +61,34 @@ def parse_url(text: str) -> CameraUrl:
         raise UrlError("a space, '\\' or control character in the url", "percent-encode it")
     scheme = text.partition(":")[0].lower()
     if scheme in _OTHER_SCHEMES:
-        raise UrlError(f"{scheme} is not supported yet", "use rtsp or file")
-    if scheme not in {"rtsp", "file"}:
-        raise UrlError("should begin with rtsp:// or file:/")
+        raise UrlError(f"{scheme} is not supported", "use rtsp, rtsps, http, https or file")
+    if scheme not in {*_NETWORK, "file"}:
+        raise UrlError("should begin with rtsp://, rtsps://, http://, https:// or file:/")
     try:
         parts = urlsplit(text)
     except ValueError:  # its message quotes the url
         raise UrlError("not a valid url", _BESIDE) from None
     if "#" in text:
         raise UrlError("a '#' would end the url", f"percent-encode it as %23, or {_BESIDE}")
-    return _rtsp(parts) if scheme == "rtsp" else _file(parts)
+    return _file(parts) if scheme == "file" else _network(parts)
 
 
-def _rtsp(parts: SplitResult) -> CameraUrl:
+def _network(parts: SplitResult) -> CameraUrl:
     rest = parts.path + (f"?{parts.query}" if parts.query else "")
     if "@" in rest:
         raise UrlError("an '@' after the host", f"percent-encode '/', '?' and '@', or {_BESIDE}")
     userinfo, _, host_port = parts.netloc.rpartition("@")
     match = _HOST.fullmatch(host_port)
-    if match is None or not _is_host(match[1]) or not 1 <= int(match[2] or 554) <= 65535:
-        raise UrlError("should be rtsp://host[:port]/path", _BESIDE if userinfo or ":" in host_port else "")
+    scheme = parts.scheme
+    if match is None or not _is_host(match[1]) or not 1 <= int(match[2] or PORTS[scheme]) <= 65535:
+        raise UrlError(f"should be {scheme}://host[:port]/path", _BESIDE if userinfo or ":" in host_port else "")
     name, colon, password = userinfo.partition(":")
-    base = f"rtsp://{host_port}"
+    base = f"{scheme}://{host_port}"
     return CameraUrl(
         base=base,
         rest=rest,
         address=base,
-        target=(f"{match[1].lower()}:{int(match[2] or 554)}", rest),
+        target=(f"{match[1].lower()}:{int(match[2] or PORTS[scheme])}", rest),
         username=_decoded(name) if name else None,
         password=_decoded(password) if colon else None,
     )

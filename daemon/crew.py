@@ -54,6 +54,8 @@ class Died:
     child: Child
     cause: Cause | None
     """None if it was asked to stop."""
+    stderr: tuple[str, ...] = ()
+    """Its last lines."""
 
 
 Event = Born | Heard | Died
@@ -240,7 +242,7 @@ class Crew:
         if not words:
             for line in death.stderr[-10:]:
                 log.error("child's last lines", extra=fields(child=child.spec.name, line=line))
-        yield self._after_death(child, cause, now_s)
+        yield replace(self._after_death(child, cause, now_s), stderr=death.stderr)
 
     def _after_death(self, child: Child, cause: Cause, now_s: float) -> Died:
         child.life = lifecycle.die(

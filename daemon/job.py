@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from math import ceil
 
 from capture.grouping import MosaicPlan, Seat, group
-from capture.messages import Assign, CameraSpec, CaptureSetup, Load, OpenMosaic
+from capture.messages import Assign, CameraSpec, CaptureSetup, DecodeMode, Load, OpenMosaic
 from daemon.child import ChildSpec
 from daemon.devices import DeviceKind, WorkerPlan
 from daemon.lifecycle import Policy
@@ -25,6 +25,9 @@ _NO_GPU = "-1"
 CAPTURE_START_S = 10.0
 ANSWERED_WITHIN_S = 5.0
 """Shortest time after which a mosaic is no longer being answered; slow ones have three of their periods."""
+
+KEY_FRAMES_S = 10.0
+"""So far apart may key frames be where only they are wanted: few cameras send them less often."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +101,8 @@ def plan_job(
             stale_s=settings.mosaic.stale_s,
             open_timeout_s=settings.capture.open_timeout_s,
             read_timeout_s=settings.capture.read_timeout_s,
+            skip_still=settings.mosaic.skip_still,
+            refresh_s=settings.mosaic.refresh_s,
         ),
         openings={
             plan.name: OpenMosaic(
@@ -146,17 +151,39 @@ def _policies(supervision: Supervision) -> dict[str, Policy]:
 
 
 def _answered_within_s(plan: MosaicPlan, cameras: Mapping[str, Camera], settings: Settings) -> float:
-    fastest = max(cameras[name].fps or settings.mosaic.fps for name in plan.cameras if name)
-    return max(ANSWERED_WITHIN_S, 3.0 / fastest)
+    """Of the camera that is to come most often; while nothing moves, that is with its key frames."""
+    mine = [cameras[name] for name in plan.cameras if name]
+    periods_s = [max(1.0 / (camera.fps or settings.mosaic.fps), _rest_s(camera)) for camera in mine]
+    refresh_s = settings.mosaic.refresh_s if settings.mosaic.skip_still else 0.0
+    return max(ANSWERED_WITHIN_S, 3.0 * max(min(periods_s), refresh_s))
+
+
+def _rest_s(camera: Camera) -> float:
+    """Return how far apart the frames of a camera may be by its decode policy."""
+    match camera.reading.decode:
+        case DecodeMode.ADAPTIVE:
+            return 1.0 / camera.reading.idle_fps
+        case DecodeMode.KEYFRAMES:
+            return KEY_FRAMES_S
+    return 0.0
 
 
 def _camera_spec(camera: Camera, settings: Settings) -> CameraSpec:
+    reading = camera.reading
     return CameraSpec(
         name=camera.name,
-        url=camera.url.reveal(),
+        url=(camera.detect_url or camera.url).reveal(),
         fps=camera.fps or settings.mosaic.fps,
         username=camera.username.reveal() if camera.username else "",
         password=camera.password.reveal() if camera.password else "",
+        transport=reading.transport,
+        hwaccel=reading.hwaccel,
+        decode=reading.decode,
+        idle_fps=reading.idle_fps,
+        quiet_s=reading.quiet_s,
+        catch_up_frames=reading.catch_up_frames,
+        masks=reading.masks,
+        frozen_s=reading.frozen_s,
     )
 
 

@@ -5,7 +5,7 @@ since a worker is not trusted, and repeated or outdated tiles are told from new 
 """
 
 from bisect import bisect_left
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import isfinite
 
@@ -59,8 +59,11 @@ class _Camera:
     unread: int = 0
     outdated: int = 0
     sightings: dict[str, int] = field(default_factory=dict)
-    source_wh: tuple[int, int] = (0, 0)
+    report: CameraReport | None = None
+    """The last one of this generation."""
     last_frame_at: float = 0.0
+    cpu_before_s: float = 0.0
+    crashes: int = 0
 
     def turn_over(self, now_s: float) -> None:
         """Its capture process has ended: keep what it counted."""
@@ -69,8 +72,11 @@ class _Camera:
         if self.state is CameraState.STREAMING:
             self.since_s = now_s
         self.state, self.reason = CameraState.BACKOFF, Reason.BROKEN
+        self.cpu_before_s += self.report.cpu_s if self.report else 0.0
+        self.report = None
 
     def statistics(self, now_s: float) -> CameraStatistics:
+        now = self.report or CameraReport(self.name, self.state, self.reason, self.counts, {})
         return CameraStatistics(
             name=self.name,
             mosaic=self.mosaic,
@@ -84,8 +90,14 @@ class _Camera:
             unread=self.unread,
             outdated=self.outdated,
             sightings=dict(self.sightings),
-            source_wh=self.source_wh,
+            source_wh=now.source_wh,
             last_frame_at=self.last_frame_at,
+            flaws=now.flaws,
+            is_asleep=now.is_asleep,
+            motion_ratio=now.motion_ratio,
+            gop_s=now.gop_s,
+            cpu_s=self.cpu_before_s + now.cpu_s,
+            crashes=self.crashes,
         )
 
     def all_failures(self) -> dict[Reason, int]:
@@ -106,7 +118,7 @@ class _Mosaic:
     def turn_over(self) -> None:
         """Its counters begin anew: keep what was counted."""
         name, b, r = self.plan.name, self.before, self.report
-        self.before = MosaicReport(name, b.composed + r.composed, b.skipped + r.skipped, 0)
+        self.before = MosaicReport(name, b.composed + r.composed, b.skipped + r.skipped, 0, b.still + r.still)
         self.report = MosaicReport(name, 0, 0, 0)
 
 
@@ -155,7 +167,23 @@ class Ledger:
             camera.failures_before = camera.all_failures()
         camera.counts, camera.failures = report.counts, report.failures
         camera.state, camera.reason = report.state, report.reason
-        camera.source_wh, camera.last_frame_at = report.source_wh, report.last_frame_at
+        if camera.report is not None and report.cpu_s < camera.report.cpu_s:
+            camera.cpu_before_s += camera.report.cpu_s  # a new reader in the same process
+        camera.report, camera.last_frame_at = report, report.last_frame_at
+
+    def is_current(self, camera: str, epoch: int) -> bool:
+        """Whether this is a camera of ours, under its present settings."""
+        return camera in self._cameras and self._cameras[camera].epoch == epoch
+
+    def find_thread(self, ident: int, mosaics: Sequence[str]) -> str | None:
+        """Return the camera of these mosaics whose reader's thread this was, as it last reported."""
+        names = [name for mosaic in mosaics for name in self._mosaics[mosaic].plan.cameras if name]
+        reports = [(name, self._cameras[name].report) for name in names]
+        return next((name for name, report in reports if report and report.thread_ident == ident), None)
+
+    def note_crash(self, camera: str) -> None:
+        """Take note that this camera's thread has crashed its process."""
+        self._cameras[camera].crashes += 1
 
     def note_mosaic(self, report: MosaicReport) -> int:
         """Take note of a mosaic's counters; return how many canvases were composed since the last report."""
@@ -163,7 +191,7 @@ class Ledger:
         if mosaic is None:
             return 0
         was = mosaic.report
-        if report.composed < was.composed or report.skipped < was.skipped:
+        if report.composed < was.composed or report.skipped < was.skipped or report.still < was.still:
             mosaic.turn_over()
         composed = report.composed - mosaic.report.composed
         mosaic.report = report
@@ -231,6 +259,7 @@ class Ledger:
                 cameras=m.plan.cameras,
                 composed=m.before.composed + m.report.composed,
                 skipped=m.before.skipped + m.report.skipped,
+                still=m.before.still + m.report.still,
                 answered=m.answered,
                 live_tiles=m.report.live_tiles,
                 worker=seats.get(name),

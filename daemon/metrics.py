@@ -17,7 +17,7 @@ from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamil
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector
 
-from capture.messages import CameraState, Reason
+from capture.messages import CameraState, Flaw, Reason
 from daemon.lifecycle import Phase
 from daemon.statistics import (
     CameraStatistics,
@@ -35,11 +35,14 @@ CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
 CAUSES = tuple(cause.value for cause in Cause)
 """Why a child ended: the closed set of the ``cause`` label."""
 
-DROPS = ("rate", "superseded", "damaged", "unread", "outdated")
+DROPS = ("rate", "undecoded", "behind", "damaged", "superseded", "still", "unread", "outdated")
 """Why a frame was not used: the closed set of the ``reason`` label of dropped frames."""
 
 SINK_DROPS = ("queue_full", "disk", "invalid")
 """Why a line was lost: the closed set of the ``reason`` label of sinks."""
+
+ENDINGS = tuple(reason for reason in Reason if reason not in (Reason.FROZEN, Reason.CRASHED))
+"""Why an attempt to read a camera ended. A frozen picture ends none, and whose decoder crashed makes no attempt."""
 
 _BYTES_A_MIB = 1024 * 1024
 
@@ -127,13 +130,19 @@ def _cameras(cameras: Sequence[CameraStatistics]) -> Iterator[Metric]:
         "mosaicd_camera_failures",
         "Attempts to read the camera that ended, by reason.",
         ("camera", "reason"),
-        (((c.name, reason.value), c.failures.get(reason, 0)) for c in cameras for reason in Reason),
+        (((c.name, reason.value), c.failures.get(reason, 0)) for c in cameras for reason in ENDINGS),
     )
     yield _counter(
         "mosaicd_camera_received_bytes",
         "Bytes of video received from the camera.",
         one,
         (((c.name,), c.counts.bytes) for c in cameras),
+    )
+    yield _counter(
+        "mosaicd_camera_frames_received",
+        "Frames of the camera that were received, decoded or not.",
+        one,
+        (((c.name,), c.counts.packets) for c in cameras),
     )
     yield _counter(
         "mosaicd_camera_frames",
@@ -159,6 +168,48 @@ def _cameras(cameras: Sequence[CameraStatistics]) -> Iterator[Metric]:
         one,
         (((c.name,), c.last_frame_at) for c in cameras),
     )
+    yield _gauge(
+        "mosaicd_camera_flaw",
+        "Whether this is wrong with the camera's stream (1) or not (0), though it comes.",
+        ("camera", "flaw"),
+        (((c.name, flaw.value), flaw in c.flaws) for c in cameras for flaw in Flaw),
+    )
+    yield _gauge(
+        "mosaicd_camera_asleep",
+        "Whether only key frames of the camera are decoded now, because nothing moves.",
+        one,
+        (((c.name,), c.is_asleep) for c in cameras),
+    )
+    yield _gauge(
+        "mosaicd_camera_motion_ratio",
+        "Part of the camera's picture that moved when it was last looked at, 0 to 1.",
+        one,
+        (((c.name,), c.motion_ratio) for c in cameras),
+    )
+    yield _gauge(
+        "mosaicd_camera_key_frame_interval_seconds",
+        "Longest of the camera's last key frame intervals, 0 while it is not known.",
+        one,
+        (((c.name,), c.gop_s) for c in cameras),
+    )
+    yield _counter(
+        "mosaicd_camera_clock_jumps",
+        "Times the camera's clock was set.",
+        one,
+        (((c.name,), c.counts.jumps) for c in cameras),
+    )
+    yield _counter(
+        "mosaicd_camera_cpu_seconds",
+        "CPU time of the camera's thread: receiving, decoding, scaling.",
+        one,
+        (((c.name,), c.cpu_s) for c in cameras),
+    )
+    yield _counter(
+        "mosaicd_camera_crashes",
+        "Times the camera's decoder crashed its capture process.",
+        one,
+        (((c.name,), c.crashes) for c in cameras),
+    )
     yield _counter(
         "mosaicd_sightings",
         "Sightings, by camera and label.",
@@ -170,7 +221,16 @@ def _cameras(cameras: Sequence[CameraStatistics]) -> Iterator[Metric]:
 def _dropped(camera: CameraStatistics) -> tuple[int, ...]:
     """Frames not used, in the order of :data:`DROPS`."""
     counts = camera.counts
-    return (counts.rate, counts.superseded, counts.damaged, camera.unread, camera.outdated)
+    return (
+        counts.rate,
+        counts.undecoded,
+        counts.behind,
+        counts.damaged,
+        counts.superseded,
+        counts.still,
+        camera.unread,
+        camera.outdated,
+    )
 
 
 def _mosaics(mosaics: Sequence[MosaicStatistics]) -> Iterator[Metric]:
@@ -192,6 +252,12 @@ def _mosaics(mosaics: Sequence[MosaicStatistics]) -> Iterator[Metric]:
         "Ticks at which the mosaic had no new tile.",
         one,
         (((m.name,), m.skipped) for m in mosaics),
+    )
+    yield _counter(
+        "mosaicd_mosaic_still",
+        "Ticks at which the mosaic was left out because nothing moved in it.",
+        one,
+        (((m.name,), m.still) for m in mosaics),
     )
     yield _counter(
         "mosaicd_mosaic_answered",

@@ -6,17 +6,17 @@ password in its query. It must not know devices, models (labels are checked agai
 is read. Reads the files of `SecretSources`; otherwise pure, but for `load_roster`.
 """
 
-import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, WithJsonSchema
+from pydantic import ValidationError
 
-from capture.grouping import is_automatic
 from capture.layout import TILES
+from capture.masks import Polygon
+from capture.messages import DecodeMode, HwAccel, Transport
 from daemon import yamltext
 from daemon.cameraurl import NO_URL, CameraUrl, UrlError, parse_url
 from daemon.problems import (
@@ -32,81 +32,24 @@ from daemon.problems import (
     in_order,
     problem_at,
 )
+from daemon.rosterfile import CameraDefaults, RosterFile
 from daemon.secrets import Secret, SecretFault, SecretSources, expand
-from daemon.settings import Strict, Switch, fault
 from daemon.yamltext import YamlDocument
 from inference.labels import modern_label
 
-NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$"
 
-_NAME = re.compile(NAME_PATTERN.strip("^$"), re.ASCII)
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How a camera is read and decoded: what the keys of these names say."""
 
-
-def _name(value: str) -> str:
-    if not _NAME.fullmatch(value):
-        raise fault("a name is 1 to 63 letters, digits, '_' and '-', not beginning with '_' or '-'")
-    return value
-
-
-def _mosaic(value: str) -> str:
-    if is_automatic(value):
-        raise fault("m1, m2, ... are the names of mosaics that mosaicd fills by itself", "choose another name")
-    return value
-
-
-def _labels(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value
-
-
-def _some_labels(value: tuple[str, ...]) -> tuple[str, ...]:
-    if not value:
-        raise fault("an empty list would drop every sighting", "leave the key out for all labels")
-    return tuple(dict.fromkeys(modern_label(label) for label in value))
-
-
-Name = Annotated[str, AfterValidator(_name), WithJsonSchema({"type": "string", "pattern": NAME_PATTERN})]
-MosaicName = Annotated[Name, AfterValidator(_mosaic)]
-Labels = Annotated[
-    tuple[Annotated[str, Field(min_length=1, max_length=64)], ...],
-    BeforeValidator(_labels),
-    AfterValidator(_some_labels),
-]
-
-
-class CameraDefaults(Strict):
-    """What may stand in `defaults:` and in every camera; a camera's own value wins."""
-
-    enabled: Switch = Field(default=True, description="Whether the camera is read.")
-    fps: Annotated[float, Field(gt=0, le=30)] | None = Field(
-        default=None, description="Frames analysed a second; null is the mosaic's rate, which is also the limit."
-    )
-    mosaic: MosaicName | None = Field(
-        default=None, description="Name of the mosaic (four cameras at most) it belongs to; null is any with room."
-    )
-    username: Secret | None = Field(default=None, description="User name; may hold ${NAME}.")
-    password: Secret | None = Field(default=None, description="Password; may hold ${NAME}.")
-    labels: Labels | None = Field(
-        default=None, description="Labels wanted, such as person; older words (motorbike) work too; null is all."
-    )
-    min_score: Annotated[float, Field(ge=0, le=1)] | None = Field(
-        default=None, description="Lowest score wanted, 0 to 1; null is the model's."
-    )
-    transport: Literal["tcp"] = Field(default="tcp", description="How RTSP carries the video.")
-
-
-class CameraEntry(CameraDefaults):
-    """One camera as written."""
-
-    url: Annotated[str, Field(min_length=1, max_length=2048)] = Field(
-        description="rtsp://host[:port]/path, or file:/path[?loop=1]; may hold ${NAME} after the host."
-    )
-
-
-class RosterFile(Strict):
-    """The file as written."""
-
-    cameras: Mapping[Name, CameraEntry] = Field(description="The cameras by name.")
-    defaults: CameraDefaults = Field(default=CameraDefaults(), description="Values for cameras that have none.")
+    transport: Transport = Transport.TCP
+    hwaccel: HwAccel = HwAccel.NONE
+    decode: DecodeMode = DecodeMode.ADAPTIVE
+    idle_fps: float = 0.5
+    quiet_s: float = 5.0
+    catch_up_frames: int = 25
+    masks: tuple[Polygon, ...] = ()
+    frozen_s: float = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +61,8 @@ class Camera:
     """Without credentials: `rtsp://host:port/path?query` or `file:/path?loop=1`. Its query may hold a password."""
     address: str
     """What of the url may be shown: `rtsp://host:port` or `file:/path`."""
+    detect_url: Secret | None = None
+    """The stream to analyse in place of `url`, likewise."""
     enabled: bool = True
     fps: float | None = None
     """Frames analysed a second; None is the mosaic's rate."""
@@ -129,7 +74,7 @@ class Camera:
     """Labels wanted, in modern words; None is all."""
     min_score: float | None = None
     """0 to 1; None is the model's."""
-    transport: Literal["tcp"] = "tcp"
+    reading: Reading = Reading()
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +131,7 @@ def roster_from(
     drafts = _drafts(raw, wrong)
     urls, url_problems = _urls(drafts, document)
     resolver = _Resolver(document, sources)
-    cameras = [resolver.camera(draft, urls.get(draft.name, NO_URL)) for draft in drafts]
+    cameras = [resolver.camera(draft, urls) for draft in drafts]
     problems += [*url_problems, *resolver.problems(), *_rate_problems(drafts, document, mosaic_fps, stale_s)]
     problems += _mosaic_problems(drafts, document)
     if not problems and not any(draft.fields.enabled for draft in drafts):
@@ -218,7 +163,8 @@ class _Draft:
     name: str
     fields: CameraDefaults
     own: frozenset[str]
-    url: str | None
+    urls: Mapping[str, str]
+    """By key: url, detect_url."""
 
     def path(self, key: str) -> KeyPath:
         """Where the value of `key` is written."""
@@ -244,6 +190,7 @@ def _as_written(document: YamlDocument) -> Any:
     return result
 
 
+_URLS = ("url", "detect_url")
 _NULLS = frozenset({"~", "null", "Null", "NULL"})
 
 
@@ -255,8 +202,9 @@ def _drafts(raw: Any, wrong: set[KeyPath]) -> list[_Draft]:
     for name, body in cameras.items() if isinstance(cameras, dict) else ():
         own = _partial(body, ("cameras", name), wrong)
         merged = defaults.model_copy(update={key: getattr(own, key) for key in own.model_fields_set})
-        url = body.get("url") if isinstance(body, dict) and ("cameras", name, "url") not in wrong else None
-        drafts.append(_Draft(name, merged, frozenset(own.model_fields_set), url))
+        given = body if isinstance(body, dict) else {}
+        urls = {key: given[key] for key in _URLS if given.get(key) and ("cameras", name, key) not in wrong}
+        drafts.append(_Draft(name, merged, frozenset(own.model_fields_set), urls))
     return drafts
 
 
@@ -275,24 +223,25 @@ class _Resolver:
         self._sources = sources
         self._wanting: dict[tuple[KeyPath, SecretFault], list[str]] = defaultdict(list)
 
-    def camera(self, draft: _Draft, url: CameraUrl) -> Camera:
+    def camera(self, draft: _Draft, urls: Mapping[tuple[str, str], CameraUrl]) -> Camera:
         """The camera; a secret that is missing is None in it, and a problem. A disabled camera's are not looked up."""
         fields = draft.fields
-        rest, username, password = Secret(url.rest), fields.username, fields.password
+        url, small = urls.get((draft.name, "url"), NO_URL), urls.get((draft.name, "detect_url"))
+        username, password = fields.username, fields.password
         if fields.enabled:
             if url.has_credentials:
-                username = self._literal(draft, url.username)
-                password = self._literal(draft, url.password)
+                username = self._literal(draft, "url", url.username)
+                password = self._literal(draft, "url", url.password)
             else:
                 username = self._expand(draft, draft.path("username"), username)
                 password = self._expand(draft, draft.path("password"), password)
-            rest = self._literal(draft, rest) or rest
         else:
             username = password = None
         return Camera(
             name=draft.name,
-            url=Secret(url.base + rest.reveal()),
+            url=self._whole(draft, "url", url),
             address=url.address,
+            detect_url=self._whole(draft, "detect_url", small) if small else None,
             enabled=fields.enabled,
             fps=fields.fps,
             mosaic=fields.mosaic,
@@ -300,7 +249,16 @@ class _Resolver:
             password=password,
             labels=fields.labels,
             min_score=fields.min_score,
-            transport=fields.transport,
+            reading=Reading(
+                transport=Transport(fields.transport),
+                hwaccel=HwAccel(fields.hwaccel),
+                decode=DecodeMode(fields.decode),
+                idle_fps=fields.idle_fps,
+                quiet_s=fields.quiet_s,
+                catch_up_frames=fields.catch_up_frames,
+                masks=fields.masks,
+                frozen_s=fields.frozen_s,
+            ),
         )
 
     def problems(self) -> Iterator[Problem]:
@@ -309,9 +267,15 @@ class _Resolver:
             who = f"camera {names[0]}" if len(names) == 1 else f"cameras {_some(names)}"
             yield problem_at(self._document.value_place(path), path, f"{who}: {fault_.message}", fault_.remedy)
 
-    def _literal(self, draft: _Draft, text: Secret | None) -> Secret | None:
+    def _whole(self, draft: _Draft, key: str, url: CameraUrl) -> Secret:
+        rest = Secret(url.rest)
+        if draft.fields.enabled:
+            rest = self._literal(draft, key, rest) or rest
+        return Secret(url.base + rest.reveal())
+
+    def _literal(self, draft: _Draft, key: str, text: Secret | None) -> Secret | None:
         """A part of a url: `$$` is a plain part of many passwords there, so only `${` makes it a template."""
-        path: KeyPath = ("cameras", draft.name, "url")
+        path: KeyPath = ("cameras", draft.name, key)
         return self._expand(draft, path, text) if text and "${" in text.reveal() else text
 
     def _expand(self, draft: _Draft, path: KeyPath, template: Secret | None) -> Secret | None:
@@ -366,23 +330,24 @@ def _written_labels(drafts: Sequence[_Draft], document: YamlDocument) -> Iterato
             yield WrittenLabel(label, (*path, index), document.value_place((*path, index)))
 
 
-def _urls(drafts: Sequence[_Draft], document: YamlDocument) -> tuple[dict[str, CameraUrl], list[Problem]]:
-    """The urls that can be read, and what is wrong with or doubtful about any."""
-    urls: dict[str, CameraUrl] = {}
+def _urls(drafts: Sequence[_Draft], document: YamlDocument) -> tuple[dict[tuple[str, str], CameraUrl], list[Problem]]:
+    """The urls that can be read, by camera and key, and what is wrong with or doubtful about any."""
+    urls: dict[tuple[str, str], CameraUrl] = {}
     first_with: dict[tuple[str, str], str] = {}
     problems = []
-    for draft in drafts:
-        if draft.url is None:
-            continue
-        path: KeyPath = ("cameras", draft.name, "url")
+    for draft, key in ((each, key) for each in drafts for key in each.urls):
+        path: KeyPath = ("cameras", draft.name, key)
         place = document.value_place(path)
         try:
-            url = parse_url(draft.url)
+            url = parse_url(draft.urls[key])
         except UrlError as error:
             problems.append(problem_at(place, path, error.message, error.remedy))
             continue
-        urls[draft.name] = url
-        if url.has_credentials and not draft.own.isdisjoint({"username", "password"}):
+        urls[draft.name, key] = url
+        if url.has_credentials and key != "url":
+            message, remedy = "credentials in the url", "it shares the camera's username: and password:"
+            problems.append(problem_at(place, path, message, remedy))
+        elif url.has_credentials and not draft.own.isdisjoint({"username", "password"}):
             problems.append(problem_at(place, path, "credentials both in the url and beside it", "remove one"))
         elif url.has_credentials and not url.is_template:
             message, remedy = "credentials in the url", "write them as username: and password: ${NAME}"

@@ -5,109 +5,32 @@ know cameras, nor hold any secret. Pure, but for `load_settings`, which reads on
 """
 
 import ipaddress
-import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
-    PlainSerializer,
     ValidationError,
-    ValidationInfo,
-    WithJsonSchema,
     model_validator,
 )
-from pydantic_core import PydanticCustomError
 
 from daemon import yamltext
+from daemon.fieldtypes import (
+    DEFAULT_CANVAS,
+    AnyPath,
+    AutoOrCount,
+    Canvas,
+    Positive,
+    Seconds,
+    Strict,
+    Switch,
+    fault,
+)
 from daemon.problems import Checked, KeyPath, Problem, Severity, from_pydantic, in_order, problem_at
 from daemon.yamltext import YamlDocument
-
-TILE_MULTIPLE = 32
-"""The stride of the models: a tile of another size would be padded, and its boxes shifted."""
-MAX_CANVAS = 4096
-
-
-class Strict(BaseModel):
-    """Base of every block: no coercion, unknown keys refused, values never quoted in errors, frozen."""
-
-    model_config = ConfigDict(
-        extra="forbid",
-        frozen=True,
-        strict=True,
-        hide_input_in_errors=True,
-        validate_default=True,
-        allow_inf_nan=False,
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class CanvasSize:
-    """Size of a mosaic in pixels."""
-
-    width: int
-    height: int
-
-    @property
-    def tile_wh(self) -> tuple[int, int]:
-        """Width and height of one of the four tiles, pixels."""
-        return self.width // 2, self.height // 2
-
-    def __str__(self) -> str:
-        return f"{self.width}x{self.height}"
-
-
-DEFAULT_CANVAS = CanvasSize(832, 512)
-
-
-def fault(message: str, remedy: str = "", at: KeyPath = ()) -> PydanticCustomError:
-    """The error a validator raises; it must not hold the value."""
-    return PydanticCustomError("mosaicd", "{message}", {"message": message, "remedy": remedy, "at": at})
-
-
-def _switch(value: Any) -> Any:
-    words = {"yes": True, "on": True, "no": False, "off": False}  # YAML 1.1's words, text for us
-    return words.get(value.lower(), value) if isinstance(value, str) else value
-
-
-def _path(value: Any) -> Path:
-    if not isinstance(value, str | Path):
-        raise fault("should be a path")
-    if not str(value).strip() or not str(value).isprintable():
-        raise fault("should be a path of printable characters")
-    return Path(value)
-
-
-def _path_from_base(value: Any, info: ValidationInfo) -> Path:
-    return Path((info.context or {}).get("base", "")) / _path(value)
-
-
-def _canvas(value: Any) -> CanvasSize:
-    if isinstance(value, CanvasSize):
-        return value
-    match = re.fullmatch(r"([0-9]{1,5})x([0-9]{1,5})", value) if isinstance(value, str) else None
-    if match is None:
-        raise fault("should be WIDTHxHEIGHT in pixels, such as 832x512")
-    canvas, step = CanvasSize(int(match[1]), int(match[2])), 2 * TILE_MULTIPLE
-    if not (step <= canvas.width <= MAX_CANVAS and step <= canvas.height <= MAX_CANVAS):
-        raise fault(f"should be between {step} and {MAX_CANVAS} pixels both ways")
-    if canvas.width % step or canvas.height % step:
-        nearest = CanvasSize(*(max(step, round(side / step) * step) for side in (canvas.width, canvas.height)))
-        message = f"a tile is half the canvas and should be a multiple of {TILE_MULTIPLE} pixels both ways"
-        raise fault(message, f"nearest: {nearest}")
-    return canvas
-
-
-def _auto_or_count(value: Any) -> Any:
-    if value == "auto" or (type(value) is int and 1 <= value <= 64):
-        return value
-    raise fault("should be auto or a whole number from 1 to 64")
 
 
 def _auto_or_batch(value: Any) -> Any:
@@ -135,19 +58,6 @@ def _devices(value: Any) -> Any:
     if "auto" in value and len(value) > 1:
         raise fault("auto stands for every device and cannot stand beside others", "name them all, or only auto")
     return value
-
-
-Switch = Annotated[bool, BeforeValidator(_switch)]
-AnyPath = Annotated[Path, BeforeValidator(_path_from_base), WithJsonSchema({"type": "string"})]
-AutoOrCount = Annotated[Literal["auto"] | Annotated[int, Field(ge=1, le=64)], BeforeValidator(_auto_or_count)]
-Seconds = Annotated[float, Field(gt=0, le=86400)]
-Positive = Annotated[float, Field(gt=0, le=1)]
-Canvas = Annotated[
-    CanvasSize,
-    BeforeValidator(_canvas),
-    PlainSerializer(str),
-    WithJsonSchema({"type": "string", "pattern": "^[0-9]{2,4}x[0-9]{2,4}$"}),
-]
 
 
 def _device_name(value: str) -> str:
@@ -186,6 +96,13 @@ class Mosaic(Strict):
     )
     stale_s: Seconds = Field(
         default=2.0, description="Age in seconds from which a tile is blanked and yields no sighting."
+    )
+
+    skip_still: Switch = Field(
+        default=False, description="Whether mosaics in which nothing moves are left out, but for a look now and then."
+    )
+    refresh_s: Seconds = Field(
+        default=10.0, description="skip_still: longest time in seconds between two looks at a still mosaic."
     )
 
     @model_validator(mode="after")

@@ -6,7 +6,7 @@ camera's URL, user name or password.
 
 from dataclasses import dataclass, field
 
-from capture.messages import CameraCounts, CameraState, Reason
+from capture.messages import CameraCounts, CameraState, Flaw, Reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +34,16 @@ class CameraStatistics:
     source_wh: tuple[int, int]
     last_frame_at: float
     """Wall clock of the newest frame, 0 before the first."""
+    flaws: tuple[Flaw, ...] = ()
+    is_asleep: bool = False
+    """Only key frames are decoded, because nothing moves."""
+    motion_ratio: float = 0.0
+    gop_s: float = 0.0
+    """Longest of the last key frame intervals; 0 while it is not known."""
+    cpu_s: float = 0.0
+    """CPU time of its threads so far."""
+    crashes: int = 0
+    """Times its decoder ended the capture process."""
 
     @property
     def is_up(self) -> bool:
@@ -56,6 +66,8 @@ class MosaicStatistics:
     last_answer_age_s: float | None
     is_answered: bool
     """Whether it was answered recently enough for ``/readyz``."""
+    still: int = 0
+    """Ticks at which it was left out because nothing moved."""
 
 
 @dataclass(frozen=True, slots=True)

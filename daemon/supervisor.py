@@ -13,10 +13,12 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import msgspec
+from msgspec import structs
 
 from capture.messages import (
     Answer,
     Assign,
+    CameraNotice,
     CameraState,
     CameraTransition,
     CaptureReport,
@@ -27,6 +29,7 @@ from capture.messages import (
     WorkerReport,
 )
 from daemon import lifecycle
+from daemon.blame import Quarantine, crashed_thread, holds_left
 from daemon.child import Child
 from daemon.crew import Born, Crew, Died, Event, Heard, Quota
 from daemon.job import Job, Worker
@@ -38,6 +41,7 @@ from daemon.seating import Seating
 from daemon.sinks.jsonl import SightedTile
 from daemon.statistics import ChildStatistics, SinkStatistics, Statistics
 from daemon.trust import UntrustworthyError, check_fits
+from daemon.verdict import Cause
 
 log = logging.getLogger(__name__)
 
@@ -109,6 +113,9 @@ class Supervisor:
             self._crew.quotas[name] = Quota(worker.plan.limit_mib, None, worker.load.on_gpu)
         self._ledger = Ledger(job.plans, job.labels, job.answered_within_s, clock())
         self._seating = Seating(job.assignments, self._tell_worker)
+        self._quarantine = Quarantine()
+        self._held_until_s: dict[str, float] = {}
+        """Cameras that are kept away, and until when."""
         self._stop_asked = False
         self._is_ready_sent = False
         self._status = ""
@@ -178,7 +185,9 @@ class Supervisor:
                 finally:
                     for fd in () if kept else fds:
                         os.close(fd)
-            case Died(child, cause):
+            case Died(child, cause, stderr):
+                if child.spec.kind == CAPTURE and cause is Cause.CRASH:
+                    self._blame(child.spec.name, stderr)
                 self._records[child.spec.name].turn_over()
                 if cause is not None:
                     record = self._records[child.spec.name]
@@ -192,8 +201,14 @@ class Supervisor:
             self._tell(child, worker.load)
             return
         self._tell(child, self._job.setup)
+        held = holds_left(self._held_until_s, self._clock())
         for mosaic in self._job.captures[child.spec.name][1]:
-            self._tell(child, self._job.openings[mosaic])
+            opening = self._job.openings[mosaic]
+            specs = [
+                structs.replace(spec, hold_s=held[spec.name]) if spec and spec.name in held else spec
+                for spec in opening.cameras
+            ]
+            self._tell(child, structs.replace(opening, cameras=tuple(specs)))
 
     def _hear(self, child: Child, message: FromChild, fds: tuple[int, ...]) -> bool:
         """Act on what a child said; return whether its descriptors were kept."""
@@ -212,11 +227,17 @@ class Supervisor:
                 self._check_own(name, {message.camera}, set())
                 if self._ledger.note_transition(message, now_s):
                     self._log_transition(message)
+            case CameraNotice(camera, epoch, detail, flaw, is_over):
+                self._check_own(name, {camera}, set())
+                if self._ledger.is_current(camera, epoch):
+                    level = logging.INFO if is_over or flaw is None else logging.WARNING
+                    words = "camera flaw over" if is_over else "camera flaw" if flaw else "camera notice"
+                    log.log(level, words, extra=fields(camera=camera, flaw=flaw, detail=detail))
             case CaptureReport():
                 self._check_own(name, {c.camera for c in message.cameras}, {m.mosaic for m in message.mosaics})
                 record.cpu_s, record.memory_mib = message.cpu_s, message.memory_mib
-                for camera in message.cameras:
-                    self._ledger.note_camera(camera)
+                for each in message.cameras:
+                    self._ledger.note_camera(each)
                 for report in message.mosaics:
                     debtor = self._seating.debtor(report)
                     if self._ledger.note_mosaic(report) > 0 and debtor is not None:
@@ -261,6 +282,18 @@ class Supervisor:
             self._ledger.note_capture_gone(list(self._job.captures[name][1]), self._clock())
         else:
             self._seating.forget_worker(name)
+
+    def _blame(self, capture: str, stderr: tuple[str, ...]) -> None:
+        """Find the camera whose decoder crashed its process, and keep it away if it was not the first time."""
+        ident = crashed_thread(stderr)
+        camera = None if ident is None else self._ledger.find_thread(ident, self._job.captures[capture][1])
+        if camera is None:
+            return
+        now_s = self._clock()
+        hold_s = self._quarantine.note_crash(camera, now_s, random.random())
+        self._held_until_s[camera] = now_s + hold_s
+        self._ledger.note_crash(camera)
+        log.error("camera crashed its process", extra=fields(camera=camera, child=capture, hold_s=round(hold_s)))
 
     def _tell(self, child: Child, message: msgspec.Struct, fds: tuple[int, ...] = ()) -> None:
         if not child.send(message, fds) and child.life.phase in (Phase.STARTING, Phase.UP):

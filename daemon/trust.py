@@ -9,6 +9,7 @@ from math import isfinite
 from capture.messages import (
     Answer,
     CameraCounts,
+    CameraNotice,
     CameraTransition,
     CaptureReport,
     FromChild,
@@ -19,7 +20,7 @@ from capture.messages import (
 )
 
 _MAY_SAY = {
-    "capture": (Ready, SlotOpened, CameraTransition, CaptureReport, LastWords),
+    "capture": (Ready, SlotOpened, CameraTransition, CameraNotice, CaptureReport, LastWords),
     "worker": (Ready, Answer, WorkerReport, LastWords),
 }
 
@@ -40,8 +41,10 @@ def check_fits(kind: str, message: FromChild) -> None:
         case CaptureReport():
             numbers = (message.cpu_s, message.memory_mib, message.steps)
             numbers += tuple(n for c in message.cameras for n in (*_counts(c.counts), *c.failures.values()))
-            numbers += tuple(camera.last_frame_at for camera in message.cameras)
-            numbers += tuple(n for m in message.mosaics for n in (m.composed, m.skipped, m.live_tiles))
+            numbers += tuple(
+                n for c in message.cameras for n in (c.last_frame_at, c.motion_ratio, c.gop_s, c.cpu_s, c.thread_ident)
+            )
+            numbers += tuple(n for m in message.mosaics for n in (m.composed, m.skipped, m.live_tiles, m.still))
         case WorkerReport():
             numbers = (message.cpu_s, message.memory_mib, message.answered, message.stale, message.torn)
         case Answer():

@@ -10,9 +10,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from capture.decoder import Tally, read_frames
+from capture.failures import SourceError
 from capture.layout import Rect
 from capture.messages import Reason
-from capture.source import SourceError, SourceOptions, Tally, read_frames
+from capture.source import SourceOptions
 from inference.evaluation.arrangement import Image, Placed
 
 PlaceOf = Callable[[tuple[int, int]], Rect]

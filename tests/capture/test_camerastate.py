@@ -54,9 +54,18 @@ def test_delays_by_reason(reason, first_s, longest_s):
 
 def test_streaming_without_a_frame_is_a_stall():
     life = camerastate.frame(CameraLife(), now_s=10.0)
-    assert camerastate.condition(life, last_frame_s=10.0, now_s=12.0, stale_s=2.0) == UP
-    stalled = camerastate.condition(life, last_frame_s=10.0, now_s=12.1, stale_s=2.0)
+    assert camerastate.condition(life, last_seen_s=10.0, now_s=12.0, stale_s=2.0) == UP
+    stalled = camerastate.condition(life, last_seen_s=10.0, now_s=12.1, stale_s=2.0)
     assert (stalled.state, stalled.reason) == (CameraState.STALLED, Reason.HANG)
+
+
+def test_a_frozen_picture_is_a_stall_of_its_own():
+    life = camerastate.frame(CameraLife(), now_s=10.0)
+    frozen = camerastate.condition(life, last_seen_s=71.0, now_s=71.0, stale_s=2.0, frozen_s=60.0)
+    assert (frozen.state, frozen.reason) == (CameraState.STALLED, Reason.FROZEN)
+    assert "60 s" in frozen.detail
+    hanging = camerastate.condition(life, last_seen_s=60.0, now_s=71.0, stale_s=2.0, frozen_s=60.0)
+    assert hanging.reason is Reason.HANG
 
 
 @pytest.mark.parametrize(

@@ -32,18 +32,22 @@ class FakeReader:
     def __post_init__(self) -> None:
         self.spec = CameraSpec(self.name, "", 5.0, epoch=self.epoch)
 
-    def show(self, colour: int, at_s: float, source_wh: tuple[int, int] = EXACT) -> None:
+    def live_tile(self, now_s: float, stale_s: float) -> Tile | None:
+        """As an awake camera's reader has it."""
+        return self.newest if self.newest and now_s - self.newest.captured_mono_s <= stale_s else None
+
+    def show(self, colour: int, at_s: float, source_wh: tuple[int, int] = EXACT, *, is_moving: bool = True) -> None:
         content = CANVAS.content(0, source_wh)
         number = self.newest.number + 1 if self.newest else 1
         pixels = np.full((content.h, content.w, 3), colour, np.uint8)
-        self.newest = Tile(number, pixels, source_wh, number * 0.5, 1.7e9 + at_s, at_s)
+        self.newest = Tile(number, pixels, source_wh, number * 0.5, 1.7e9 + at_s, at_s, is_moving)
 
 
 class Watched:
     """A mosaic, its four fakes, and a worker's view of it."""
 
-    def __init__(self) -> None:
-        self.mosaic = MosaicComposer("m1", CANVAS, PERIOD_S, 0.0, STALE_S)
+    def __init__(self, refresh_s: float | None = None) -> None:
+        self.mosaic = MosaicComposer("m1", CANVAS, PERIOD_S, 0.0, STALE_S, refresh_s=refresh_s)
         self.cameras = [FakeReader(f"cam-{i}") for i in range(TILES)]
         self.mosaic.cameras = tuple(self.cameras)  # type: ignore[assignment]
         self._slot = SlotReader(os.dup(self.mosaic.slot.fd), os.dup(self.mosaic.slot.wake_fd))
@@ -275,3 +279,40 @@ def test_the_thread_composes_by_itself_and_stops(watched: Watched, compositor: C
     began = time.monotonic()
     assert compositor.stop(5.0)
     assert time.monotonic() - began < 5.0
+
+
+# --- mosaics in which nothing moves ------------------------------------------------------------------------------------
+
+
+def test_a_still_mosaic_is_left_out_and_counted_until_it_is_due_again() -> None:
+    watched = Watched(refresh_s=10.0)
+    try:
+        camera = watched.cameras[0]
+        camera.show(1, 100.0)
+        watched.compose(100.0)
+        for at_s in (102.0, 104.0, 106.0):
+            camera.show(2, at_s, is_moving=False)
+            assert not watched.mosaic.compose(at_s)
+        assert not watched.mosaic.compose(106.2)  # nothing new is something else
+        report = watched.mosaic.report()
+        assert (report.composed, report.still, report.skipped) == (1, 3, 1)
+        assert watched.mosaic.still_of(camera) == 3  # type: ignore[arg-type]
+        assert watched.mosaic.superseded_of(camera) == 0  # type: ignore[arg-type]
+        camera.show(3, 110.0, is_moving=False)
+        header = watched.compose(110.0)
+        assert header.tiles[0] is not None
+        assert header.tiles[0].composed_number == 2
+    finally:
+        watched.close()
+
+
+def test_one_moving_tile_lets_the_whole_mosaic_pass() -> None:
+    watched = Watched(refresh_s=10.0)
+    try:
+        watched.cameras[0].show(1, 100.0)
+        watched.compose(100.0)
+        watched.cameras[1].show(2, 100.2, is_moving=False)
+        watched.cameras[2].show(3, 100.2)
+        assert sum(tile is not None for tile in watched.compose(100.2).tiles) == 3
+    finally:
+        watched.close()

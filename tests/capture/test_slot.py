@@ -223,7 +223,7 @@ def test_closing_leaves_no_descriptor() -> None:
         reader.close()
         writer.close()
         del reader, writer  # the mapping holds one more
-    assert descriptors() == before
+    assert not descriptors() - before
 
 
 def test_descriptors_are_not_inherited(writer: SlotWriter) -> None:
@@ -319,7 +319,7 @@ def test_what_is_no_slot_is_refused_and_its_descriptors_closed(content: bytes) -
     before = descriptors()
     with pytest.raises(SlotError, match="not a slot"):
         SlotReader(*forge(content))
-    assert descriptors() == before
+    assert not descriptors() - before
 
 
 @pytest.mark.parametrize("missing", [SEALS, fcntl.F_SEAL_SHRINK, fcntl.F_SEAL_GROW, 0x10])

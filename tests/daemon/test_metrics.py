@@ -6,9 +6,9 @@ from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from capture.messages import CameraCounts, CameraState, Reason
+from capture.messages import CameraCounts, CameraState, Flaw, Reason
 from daemon.lifecycle import Phase
-from daemon.metrics import CAUSES, CONTENT_TYPE, DROPS, SINK_DROPS, make_registry, parse, render
+from daemon.metrics import CAUSES, CONTENT_TYPE, DROPS, ENDINGS, SINK_DROPS, make_registry, parse, render
 from daemon.statistics import (
     CameraStatistics,
     ChildStatistics,
@@ -28,6 +28,7 @@ LABELS = {
     "sink",
     "cause",
     "reason",
+    "flaw",
     "state",
     "label",
     "version",
@@ -41,7 +42,9 @@ FRONT = CameraStatistics(
     state=CameraState.STREAMING,
     reason=None,
     since_s=12.0,
-    counts=CameraCounts(connects=2, packets=900, bytes=123456, frames=300, rate=200, superseded=3, damaged=4),
+    counts=CameraCounts(
+        connects=2, packets=900, bytes=123456, frames=300, rate=200, superseded=3, damaged=4, undecoded=7, jumps=8
+    ),
     failures={Reason.REFUSED: 1},
     analyzed=80,
     unread=5,
@@ -49,6 +52,10 @@ FRONT = CameraStatistics(
     sightings={"person": 7, "car": 1},
     source_wh=(1920, 1080),
     last_frame_at=1700000000.5,
+    flaws=(Flaw.LONG_GOP,),
+    motion_ratio=0.25,
+    gop_s=2.5,
+    cpu_s=1.5,
 )
 MOSAIC = MosaicStatistics(
     name="m1",
@@ -122,18 +129,29 @@ def test_one_camera_by_value() -> None:
         'mosaicd_camera_failures_total{camera="front",reason="refused"} 1.0',
         *(
             f'mosaicd_camera_failures_total{{camera="front",reason="{reason.value}"}} 0.0'
-            for reason in Reason
+            for reason in ENDINGS
             if reason is not Reason.REFUSED
         ),
         'mosaicd_camera_received_bytes_total{camera="front"} 123456.0',
+        'mosaicd_camera_frames_received_total{camera="front"} 900.0',
         'mosaicd_camera_frames_total{camera="front"} 300.0',
         'mosaicd_camera_frames_dropped_total{camera="front",reason="rate"} 200.0',
-        'mosaicd_camera_frames_dropped_total{camera="front",reason="superseded"} 3.0',
+        'mosaicd_camera_frames_dropped_total{camera="front",reason="undecoded"} 7.0',
+        'mosaicd_camera_frames_dropped_total{camera="front",reason="behind"} 0.0',
         'mosaicd_camera_frames_dropped_total{camera="front",reason="damaged"} 4.0',
+        'mosaicd_camera_frames_dropped_total{camera="front",reason="superseded"} 3.0',
+        'mosaicd_camera_frames_dropped_total{camera="front",reason="still"} 0.0',
         'mosaicd_camera_frames_dropped_total{camera="front",reason="unread"} 5.0',
         'mosaicd_camera_frames_dropped_total{camera="front",reason="outdated"} 6.0',
         'mosaicd_camera_frames_analyzed_total{camera="front"} 80.0',
         'mosaicd_camera_last_frame_timestamp_seconds{camera="front"} 1.7000000005e+09',
+        *(f'mosaicd_camera_flaw{{camera="front",flaw="{flaw.value}"}} {float(flaw is Flaw.LONG_GOP)}' for flaw in Flaw),
+        'mosaicd_camera_asleep{camera="front"} 0.0',
+        'mosaicd_camera_motion_ratio{camera="front"} 0.25',
+        'mosaicd_camera_key_frame_interval_seconds{camera="front"} 2.5',
+        'mosaicd_camera_clock_jumps_total{camera="front"} 8.0',
+        'mosaicd_camera_cpu_seconds_total{camera="front"} 1.5',
+        'mosaicd_camera_crashes_total{camera="front"} 0.0',
         'mosaicd_sightings_total{camera="front",label="car"} 1.0',
         'mosaicd_sightings_total{camera="front",label="person"} 7.0',
     ]
@@ -179,7 +197,12 @@ def test_series_known_in_advance_start_at_zero() -> None:
     zeros = Counter(line.split("{")[0] for line in own_lines(SNAPSHOT) if line.endswith(" 0.0"))
     assert zeros == {
         "mosaicd_camera_state": len(CameraState) - 1,
-        "mosaicd_camera_failures_total": len(Reason) - 1,
+        "mosaicd_camera_failures_total": len(ENDINGS) - 1,
+        "mosaicd_camera_frames_dropped_total": 2,
+        "mosaicd_camera_flaw": len(Flaw) - 1,
+        "mosaicd_camera_asleep": 1,
+        "mosaicd_camera_crashes_total": 1,
+        "mosaicd_mosaic_still_total": 1,
         "mosaicd_capture_state": len(Phase) - 1,
         "mosaicd_worker_state": len(Phase) - 1,
         "mosaicd_capture_restarts_total": len(CAUSES) - 1,
@@ -267,6 +290,7 @@ def test_every_value_of_a_closed_set_is_documented() -> None:
         "queue_full",
         "disk",
         *(r.value for r in Reason),
+        *(flaw.value for flaw in Flaw),
         *(s.value for s in CameraState),
         *(p.value for p in Phase),
     )

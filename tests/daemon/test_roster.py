@@ -9,7 +9,8 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from daemon.problems import ConfigError, has_errors
-from daemon.roster import Camera, Roster, RosterFile, check_labels, load_roster, parse_roster
+from daemon.roster import Camera, Roster, check_labels, load_roster, parse_roster
+from daemon.rosterfile import RosterFile
 from daemon.secrets import Secret, SecretSources
 from inference.labels import COCO
 
@@ -105,11 +106,11 @@ HOW = "or write the password as password: beside the url"
 @pytest.mark.parametrize(
     ("url", "message"),
     [
-        ("rtsps://h/x", "rtsps is not supported yet (use rtsp or file)"),
+        ("rtmp://h/x", "rtmp is not supported (use rtsp, rtsps, http, https or file)"),
         ("exec:rm -rf", "a space, '\\' or control character in the url (percent-encode it)"),
-        ("exec:reboot", "exec is not supported yet (use rtsp or file)"),
-        ("h/x", "should begin with rtsp:// or file:/"),
-        (f"admin:{PASSWORD}@h", "should begin with rtsp:// or file:/"),
+        ("exec:reboot", "exec is not supported (use rtsp, rtsps, http, https or file)"),
+        ("h/x", "should begin with rtsp://, rtsps://, http://, https:// or file:/"),
+        (f"admin:{PASSWORD}@h", "should begin with rtsp://, rtsps://, http://, https:// or file:/"),
         ("rtsp:h/x", "should be rtsp://host[:port]/path"),
         ("rtsp://", "should be rtsp://host[:port]/path"),
         ("rtsp://-h/x", "should be rtsp://host[:port]/path"),
@@ -185,7 +186,7 @@ def test_credentials_in_a_url_win_over_defaults_but_not_over_the_camera() -> Non
                 " (its tile will be blank between frames)"
             ],
         ),
-        ("{url: 'rtsp://h/', transport: udp}", ["39: cameras.gate.transport: should be 'tcp'"]),
+        ("{url: 'rtsp://h/', transport: udb}", ["39: cameras.gate.transport: should be 'tcp', 'udp' or 'auto'"]),
         ("{url: 'rtsp://h/', labels: person}", ["36: cameras.gate.labels: should be a list, not text"]),
         ("{url: 'rtsp://h/', labels: [a, 5]}", ["40: cameras.gate.labels[1]: should be text, not a number"]),
         (
@@ -282,7 +283,7 @@ def test_a_wrong_default_is_said_once_where_it_stands() -> None:
 
 
 def test_one_wrong_field_hides_no_other_problem() -> None:
-    _, found = parse("cameras:\n  a: {url: 'rtsps://h/', fps: 9, min_score: x, password: '${NIX}', xyz: 1}\n")
+    _, found = parse("cameras:\n  a: {url: 'rtmp://h/', fps: 9, min_score: x, password: '${NIX}', xyz: 1}\n")
     assert [p.split(": ")[1] for p in found] == [
         "cameras.a.url",
         "cameras.a.fps",

@@ -8,7 +8,7 @@ import pytest
 from daemon import yamltext
 from daemon.check import check, check_files, model_labels
 from daemon.problems import KeyPath, Severity, has_errors
-from daemon.roster import CameraDefaults, CameraEntry
+from daemon.rosterfile import CameraDefaults, CameraEntry
 from daemon.secrets import Secret, SecretSources
 from daemon.settings import Device, Settings, load_settings, parse_settings
 from tests.system.colours import write_model
@@ -49,7 +49,7 @@ def test_the_sample_settings_are_the_defaults() -> None:
 def test_the_sample_roster_holds_every_key_with_its_default() -> None:
     found = {path[1]: value for path, value in written(ETC / "cameras.yaml").items() if path[0] == "defaults"}
     assert found == CameraDefaults().model_dump(mode="json")
-    assert CameraEntry.model_fields.keys() - found.keys() == {"url"}
+    assert CameraEntry.model_fields.keys() - found.keys() == {"url", "detect_url"}
 
 
 @pytest.mark.parametrize("name", ["mosaicd.yaml", "cameras.yaml"])

@@ -10,8 +10,9 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 
+from daemon.fieldtypes import CanvasSize, Strict
 from daemon.problems import ConfigError, has_errors
-from daemon.settings import CanvasSize, Device, Settings, Strict, load_settings, parse_settings
+from daemon.settings import Device, Settings, load_settings, parse_settings
 
 MODEL = "model: {cfg: m.cfg, weights: m.weights, names: /n/m.names}\n"
 BASE = Path("/etc/mosaicd")

@@ -145,7 +145,9 @@ def running(
     """Run a daemon; it is killed at the end if it was not stopped."""
     (folder / "state").mkdir(parents=True, exist_ok=True)
     (folder / "mosaicd.yaml").write_text(settings_text(folder, model, settings or {}))
-    (folder / "cameras.yaml").write_text(json.dumps({"cameras": cameras}))
+    # The stage's footage does not move; only tests of the decode policy let it sleep.
+    roster = {"defaults": {"decode": "all"}, "cameras": cameras}
+    (folder / "cameras.yaml").write_text(json.dumps(roster))
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "daemon.cli", "run", "--settings", str(folder / "mosaicd.yaml"), *arguments],

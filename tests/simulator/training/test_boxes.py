@@ -3,7 +3,7 @@
 import numpy as np
 
 from capture.layout import GREY, Canvas, letterbox
-from daemon.settings import DEFAULT_CANVAS
+from daemon.fieldtypes import DEFAULT_CANVAS
 from simulator.training import boxes
 
 

@@ -1,0 +1,66 @@
+"""Which decoded frames are damaged: the rule of what follows a loss. Pure.
+
+FFmpeg flags few of the frames that a lost packet spoils (measured with 1 % loss: 8 of 55), for all that refer to a
+spoiled frame are spoiled too. So from a flagged frame, or from a gap in the camera's own clock, to the next clean key
+frame nothing is used (measured: that removes 53 of the 55).
+"""
+
+from dataclasses import dataclass, field
+
+GAP_RATIO = 1.8
+"""A step of the camera's clock that is so many usual ones has a frame missing."""
+STEADY_RATIO = 0.2
+STEADY_STEPS = 30
+"""Only a camera whose last steps were all alike within 20 % is believed to have a gap: others leave out frames."""
+LIMIT_S = 10.0
+"""So long after the last sign of damage frames are used again, key frame or not: streams that refresh gradually have
+none, and what an encoder has coded anew since then is most of the picture."""
+
+
+@dataclass(slots=True)
+class DamageRule:
+    """Follows one connection. One thread uses it."""
+
+    is_damaged: bool = field(default=False, init=False)
+    """Whether what is decoded now is to be left unused."""
+    gaps: int = field(default=0, init=False)
+    _since_s: float = field(default=0.0, init=False)
+    _last_pts_s: float | None = field(default=None, init=False)
+    _usual_s: float = field(default=0.0, init=False)
+    _steady: int = field(default=0, init=False)
+
+    def packet(self, pts_s: float | None, is_key: bool, now_s: float) -> bool:
+        """Take note of a packet; return whether a frame is missing before it. A key frame needs none before it."""
+        if pts_s is None:
+            return False
+        last, self._last_pts_s = self._last_pts_s, pts_s
+        if last is None:
+            return False
+        step_s = pts_s - last
+        if self._steady >= STEADY_STEPS and GAP_RATIO * self._usual_s <= step_s <= LIMIT_S:
+            self.gaps += 1
+            self._steady = STEADY_STEPS // 2  # two gaps in a row are how this camera is
+            if not is_key:
+                self.lose(now_s)
+            return True
+        self._learn(step_s)
+        return False
+
+    def frame(self, is_flagged: bool, is_key: bool, now_s: float) -> bool:
+        """Take note of a decoded frame; return whether it may be used."""
+        if is_flagged:
+            self.lose(now_s)
+        elif is_key or (self.is_damaged and now_s - self._since_s > LIMIT_S):
+            self.is_damaged = False
+        return not self.is_damaged
+
+    def lose(self, now_s: float) -> None:
+        """Something is missing: nothing can be used until the next clean key frame."""
+        self.is_damaged, self._since_s = True, now_s
+
+    def _learn(self, step_s: float) -> None:
+        if self._usual_s > 0 and abs(step_s - self._usual_s) <= STEADY_RATIO * self._usual_s:
+            self._steady = min(self._steady + 1, STEADY_STEPS)
+            self._usual_s += 0.1 * (step_s - self._usual_s)
+        else:
+            self._usual_s, self._steady = max(step_s, 0.0), 0

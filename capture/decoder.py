@@ -1,0 +1,166 @@
+"""The decoder of one connection: gives it the packets that the policy wants decoded, and yields the frames that may be
+used. Owned by the reader's thread.
+
+What decides is pure: :mod:`capture.decodepolicy`, :mod:`capture.damage`, :mod:`capture.backlog`.
+"""
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+import av
+import av.error
+
+from capture.backlog import Backlog
+from capture.damage import DamageRule
+from capture.decodepolicy import DecodePolicy, PolicyOptions, Verb
+from capture.failures import SourceError
+from capture.messages import DecodeMode
+from capture.motion import SizeHint
+from capture.source import Arrival, Source, SourceOptions, Stamp
+
+
+@dataclass(slots=True)
+class Tally:
+    """Counters of a camera, kept over all its connections; only the reading thread writes."""
+
+    connects: int = 0
+    packets: int = 0
+    bytes: int = 0
+    frames: int = 0
+    """Decoded, and of use."""
+    damaged: int = 0
+    undecoded: int = 0
+    behind: int = 0
+    jumps: int = 0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Frame:
+    """A decoded frame, still in the decoder's own format."""
+
+    picture: av.VideoFrame = field(repr=False)
+    stamp: Stamp
+
+    @property
+    def is_key(self) -> bool:
+        """Whether it was coded on its own."""
+        return bool(self.picture.key_frame)
+
+
+class Decoder:
+    """Decodes what the policy wants. ``is_due`` says whether a frame that came now would be analyzed."""
+
+    def __init__(
+        self, stream: av.VideoStream, policy: DecodePolicy, tally: Tally, is_due: Callable[[float], bool]
+    ) -> None:
+        self.policy = policy
+        self.backlog = Backlog()
+        self._context = stream.codec_context
+        self._context.copy_opaque = True  # each picture tells which packet it is of
+        if policy.options.mode is DecodeMode.NO_NONREF:
+            self._context.skip_frame = "NONREF"
+        self._tally = tally
+        self._is_due = is_due
+        self._damage = DamageRule()
+        self._hint = SizeHint()
+        self.is_quiet = True
+        """Whether nothing moved when the motion gate last looked; set by the reader."""
+        self._kept: list[Arrival] = []
+        """Packets since the last one decoded, in case they are wanted after all."""
+        self._shown: Stamp | None = None
+        """The key frame that was forced out of a decoder which had to forget it for that, and will see it again."""
+
+    def feed(self, arrival: Arrival) -> Iterator[Frame]:
+        """Take a packet; yield what of it, and of those kept, can be used."""
+        packet, stamp, tally = arrival.packet, arrival.stamp, self._tally
+        is_key, now_s = packet.is_keyframe, stamp.arrived_s
+        tally.packets += 1
+        tally.bytes += packet.size
+        if self._damage.packet(stamp.pts_s, is_key, now_s):
+            self.policy.lose()
+        if self.backlog.is_behind(stamp.lag_s, now_s):
+            tally.behind += 1
+            self._forget_kept()
+            self.policy.lose()
+            self._damage.lose(now_s)
+            return
+        if not is_key and self.policy.is_adaptive and self._hint.observe(packet.size, is_quiet=self.is_quiet):
+            self.policy.note_motion(now_s)
+        verb = self.policy.packet(is_key, self._is_due(now_s), now_s)
+        if verb is Verb.KEEP:
+            self._kept.append(arrival)
+            return
+        if verb is Verb.DROP:
+            self._forget_kept()
+            if self._damage.is_damaged:
+                tally.damaged += 1
+            else:
+                tally.undecoded += 1
+            return
+        if is_key:
+            self._forget_kept()
+        wanted, self._kept = [*self._kept, arrival], []
+        for each in wanted:
+            yield from self._decode(each)
+
+    def close(self) -> Iterator[Frame]:
+        """Count what was kept, for the stream has ended; yield the frames that the decoder still held."""
+        self._forget_kept()
+        with suppress(av.error.FFmpegError):
+            for picture in self._context.decode(None):
+                if isinstance(picture.opaque, Stamp):
+                    yield from self._use(picture, picture.opaque)
+
+    def _forget_kept(self) -> None:
+        self._tally.undecoded += sum(each.stamp is not self._shown for each in self._kept)
+        self._kept = []
+
+    def _decode(self, arrival: Arrival) -> Iterator[Frame]:
+        packet, stamp, tally = arrival.packet, arrival.stamp, self._tally
+        shown = self._shown
+        packet.opaque = stamp
+        try:
+            pictures = self._context.decode(packet)
+            is_held = packet.is_keyframe and not any(picture.opaque is stamp for picture in pictures)
+            if is_held and self.policy.is_resting:
+                # It waits for packets that it shall not get. To be forced it has to forget, the key frame too.
+                pictures += self._context.decode(None)
+                self._context.flush_buffers()
+                self._shown, self._kept = stamp, [arrival]
+        except av.error.EOFError:
+            return
+        except av.error.FFmpegError:
+            # Usual after joining in mid-GOP, until the first key frame.
+            self._damage.frame(True, False, stamp.arrived_s)
+            tally.damaged += 1
+            return
+        if not pictures and self.policy.options.mode is DecodeMode.NO_NONREF:
+            tally.undecoded += 1  # more by the decoder's delay, once a connection
+        for picture in pictures:
+            source = picture.opaque if isinstance(picture.opaque, Stamp) else stamp
+            if source is not shown:
+                yield from self._use(picture, source)
+
+    def _use(self, picture: av.VideoFrame, stamp: Stamp) -> Iterator[Frame]:
+        if self._damage.frame(picture.is_corrupt, bool(picture.key_frame), stamp.arrived_s):
+            self._tally.frames += 1
+            yield Frame(picture, stamp)
+        else:
+            self._tally.damaged += 1
+
+
+def read_frames(options: SourceOptions, tally: Tally, stop: threading.Event) -> Iterator[Frame]:
+    """Connect, and yield every frame. Returns when ``stop`` is set, else ends with SourceError."""
+    failure: SourceError | None = None
+    with Source(options) as source:
+        decoder = Decoder(source.stream, DecodePolicy(PolicyOptions()), tally, lambda _: True)
+        try:
+            for arrival in source.arrivals(stop):
+                yield from decoder.feed(arrival)
+        except SourceError as error:
+            failure = error
+        if failure is not None:
+            yield from decoder.close()
+            raise failure

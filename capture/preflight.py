@@ -1,0 +1,108 @@
+"""A look ahead, without credentials: does the camera answer for itself, or send us elsewhere?
+
+FFmpeg follows a redirect to wherever it points, and takes the password along: in clear text under Basic. So before it
+is let near a camera, one DESCRIBE (RTSP, RFC 2326 10.2) or GET (HTTP) without credentials goes ahead, and whoever
+answers 3xx is refused. What remains: a camera that redirects only those who have shown a password.
+
+Called by a reader's thread; blocks for ``timeout_s`` at most.
+"""
+
+import socket
+import ssl
+import time
+from contextlib import suppress
+from urllib.parse import SplitResult, urlsplit
+
+from capture.failures import SourceError, because
+from capture.messages import PORTS, Reason
+
+ANSWER_BYTES = 8192
+_REDIRECTIONS = range(300, 400)
+_NOT_FOUND = 404
+_UNAUTHORIZED = (401, 403)
+
+
+def look_ahead(url: str, timeout_s: float, *, has_credentials: bool) -> None:
+    """Ask what is at ``url``, which holds no credentials. Raises SourceError where it is of no use to ask on.
+
+    Says nothing about an answer that it does not understand: FFmpeg may.
+    """
+    parts = urlsplit(url)
+    deadline_s = time.monotonic() + timeout_s
+    failure: SourceError | None = None
+    answer = b""
+    try:
+        with _connect(parts, timeout_s) as peer:
+            peer.sendall(_request(url, parts))
+            answer = _read_head(peer, deadline_s)
+    except ConnectionRefusedError:
+        failure = because(Reason.REFUSED)
+    except TimeoutError:
+        failure = because(Reason.TIMEOUT, timeout_s)
+    except ssl.SSLError:
+        failure = SourceError(Reason.NOT_VIDEO, "what answers does not speak TLS")
+    except (socket.gaierror, UnicodeError):
+        failure = because(Reason.UNREACHABLE)
+    except ConnectionError:
+        failure = because(Reason.ENDED)
+    except OSError:
+        failure = because(Reason.UNREACHABLE)
+    # Outside of ``except``: it must not keep an error that might hold the URL.
+    if failure is None:
+        failure = _judge(answer, has_credentials)
+    if failure is not None:
+        raise failure
+
+
+def _judge(answer: bytes, has_credentials: bool) -> SourceError | None:
+    words = answer.partition(b"\r\n")[0].split(None, 2)
+    if not answer:
+        return because(Reason.ENDED)
+    if len(words) < 2 or not words[0].startswith((b"RTSP/", b"HTTP/")) or not words[1].isdigit():
+        return None
+    status = int(words[1][:3])
+    if status in _REDIRECTIONS:
+        return because(Reason.REDIRECTED)
+    if status == _NOT_FOUND:
+        return because(Reason.NOT_FOUND)
+    if status in _UNAUTHORIZED and not has_credentials:
+        return SourceError(Reason.UNAUTHORIZED, "it wants a user name and a password")
+    return None
+
+
+def _connect(parts: SplitResult, timeout_s: float) -> socket.socket:
+    peer = socket.create_connection((parts.hostname or "", parts.port or PORTS[parts.scheme]), timeout_s)
+    if parts.scheme not in ("rtsps", "https"):
+        return peer
+    try:
+        # Cameras sign their own certificates, so none is checked, here as in FFmpeg: TLS keeps listeners out, no more.
+        context = ssl.create_default_context()
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+        return context.wrap_socket(peer, server_hostname=parts.hostname)
+    except BaseException:
+        peer.close()
+        raise
+
+
+def _request(url: str, parts: SplitResult) -> bytes:
+    if parts.scheme in ("rtsp", "rtsps"):
+        return f"DESCRIBE {url} RTSP/1.0\r\nCSeq: 1\r\nAccept: application/sdp\r\nUser-Agent: mosaicd\r\n\r\n".encode()
+    path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    return f"GET {path} HTTP/1.1\r\nHost: {parts.netloc}\r\nUser-Agent: mosaicd\r\nConnection: close\r\n\r\n".encode()
+
+
+def _read_head(peer: socket.socket, deadline_s: float) -> bytes:
+    """Read to the end of the first line at least; who drips is not waited for beyond the deadline."""
+    head = b""
+    while b"\r\n" not in head and len(head) < ANSWER_BYTES:
+        left_s = deadline_s - time.monotonic()
+        if left_s <= 0:
+            raise TimeoutError
+        peer.settimeout(left_s)
+        with suppress(ssl.SSLWantReadError):
+            received = peer.recv(4096)
+            if not received:
+                break
+            head += received
+    return head

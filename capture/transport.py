@@ -1,0 +1,41 @@
+"""Which transport a camera is asked for: ``auto`` begins with UDP, and goes over to TCP once that has failed. Pure."""
+
+from dataclasses import dataclass, field
+
+from capture.messages import Transport
+
+LOSS_RATIO = 0.02
+"""From this part of damaged frames on UDP is given up: each loss costs all frames up to the next key frame."""
+JUDGED_PACKETS = 200
+"""Of which so many at least have come."""
+
+
+@dataclass(slots=True)
+class TransportChoice:
+    """One camera's choice, kept over its connections. One thread uses it."""
+
+    wanted: Transport
+    now: Transport = field(init=False)
+    """What to ask for; never ``auto``."""
+
+    def __post_init__(self) -> None:
+        self.now = Transport.UDP if self.wanted is Transport.AUTO else self.wanted
+
+    @property
+    def is_on_trial(self) -> bool:
+        """Whether it may still change."""
+        return self.wanted is Transport.AUTO and self.now is Transport.UDP
+
+    def is_lossy(self, damaged: int, packets: int) -> bool:
+        """Take note of a connection so far; return whether it is to be ended, and TCP asked for from now on."""
+        if not (self.is_on_trial and packets >= JUDGED_PACKETS and damaged > LOSS_RATIO * packets):
+            return False
+        self.now = Transport.TCP
+        return True
+
+    def fail(self, frames: int) -> bool:
+        """Take note of a connection that ended after ``frames``; return whether TCP is asked for from now on."""
+        if not (self.is_on_trial and frames == 0):
+            return False
+        self.now = Transport.TCP  # a firewall lets RTSP pass, but not what it talks of
+        return True
