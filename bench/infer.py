@@ -5,7 +5,9 @@
 For YOLOv3 and YOLOv3-tiny at 416x416 (random weights: speed does not depend on them) three processes are loaded: a
 plain loop of Keras's `model.predict`, the tensorflow engine and the openvino engine. They answer in turns, so that
 whatever else the machine does hits all alike. All have all cores; the engines take the precision that `auto` would.
-Figures are medians of the forward pass. The share of decoding and suppression is yolo-fastest-1.1's on real photos at
+Figures are medians of the forward pass. Beside them stands the share of the arithmetic peak: what the fastest forward
+pass computes a second, by what the fastest multiplication of large matrices does in the same precision, measured in
+turns with them. The share of decoding and suppression is yolo-fastest-1.1's on real photos at
 320x320, with one thread, as a worker runs it.
 Needs ../shared/data.
 """
@@ -17,7 +19,7 @@ import json
 import os
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -32,9 +34,10 @@ from inference.darknet.cfg import read_cfg
 from inference.darknet.layers import Network
 from inference.darknet.network import resolve_network
 from inference.darknet.weights import BatchNorm, ConvolutionWeights, write_weights
-from inference.engine import ModelFiles
+from inference.engine import ModelFiles, Precision
 from inference.engines import choose_precision, cpu_flags, installed_engines
-from inference.evaluation.messages import PREDICT, Load, Loaded, Time, Timed
+from inference.evaluation.arithmetic import multiply_adds
+from inference.evaluation.messages import PREDICT, Load, Loaded, Multiplied, Multiply, Time, Timed
 from inference.evaluation.process import LOAD_WITHIN_S, Measurer
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
@@ -43,6 +46,7 @@ SIZE_WH = (416, 416)
 SHARE_WH = (320, 320)
 _TURN_S = 0.4
 """About how long one process runs before the next one does."""
+THREADS = len(os.sched_getaffinity(0))
 
 
 @dataclass(slots=True)
@@ -50,7 +54,7 @@ class Runner:
     """One loaded process and its times."""
 
     measurer: Measurer
-    precision: str
+    precision: Precision
     calls: int = 1
     """A turn."""
     forward_s: list[float] = field(default_factory=list)
@@ -80,6 +84,26 @@ class Runner:
         }
 
 
+class Peaks:
+    """The process that multiplies matrices, and the best that it has done in each precision."""
+
+    def __init__(self, measurer: Measurer, precisions: Iterable[Precision]) -> None:
+        self._measurer = measurer
+        self.operations_per_s = dict.fromkeys(precisions, 0.0)
+
+    def turn(self) -> None:
+        """Some multiplications in each precision."""
+        for precision, best in self.operations_per_s.items():
+            order = Multiply(precision, THREADS, "cpu", _TURN_S)
+            self.operations_per_s[precision] = max(best, self._measurer.ask(order, Multiplied).operations_per_s)
+
+    def figures(self, runner: Runner, operations: int) -> dict[str, object]:
+        """The runner's figures and its share of the peak, with so many operations a forward pass."""
+        peak = self.operations_per_s[runner.precision]
+        share = operations / min(runner.forward_s) / peak
+        return {**runner.figures(), "peak_gflops": round(peak / 1e9), "peak_share": round(share, 3)}
+
+
 def random_convolutions(network: Network) -> Iterator[ConvolutionWeights]:
     """Weights at which maps neither vanish nor explode from layer to layer: He et al. 2015, equation 14."""
     rng = np.random.default_rng(1)
@@ -97,7 +121,7 @@ def load(
     measurer: Measurer, engine: str, files: ModelFiles, *, size_wh: tuple[int, int], threads: int, cache: Path
 ) -> Runner:
     """Loads a model into a process."""
-    precision = "float32"
+    precision: Precision = "float32"
     if engine != PREDICT:
         precision = getattr(choose_precision("auto", engine, "cpu", cpu_flags(), ()), "value", precision)
     order = Load(
@@ -131,15 +155,18 @@ def race(cfg: Path, rounds: int, folder: Path, progress: Progress) -> dict[str, 
                 engine,
                 files,
                 size_wh=SIZE_WH,
-                threads=len(os.sched_getaffinity(0)),
+                threads=THREADS,
                 cache=folder,
             )
             progress.advance(task)
+        peaks = Peaks(stack.enter_context(Measurer()), {runner.precision for runner in runners.values()})
         for _ in range(rounds):
             for runner in runners.values():
                 runner.turn()
+            peaks.turn()
             progress.advance(task)
-        return {engine: runner.figures() for engine, runner in runners.items()}
+        operations = 2 * multiply_adds(network)
+        return {engine: peaks.figures(runner, operations) for engine, runner in runners.items()}
 
 
 def share(rounds: int, folder: Path, progress: Progress) -> dict[str, object]:
@@ -176,8 +203,8 @@ def print_tables(result: Mapping[str, object], details: Mapping[str, object]) ->
     console = Console()
     for name in MODELS:
         table = Table(title=name, title_justify="left")
-        for column in ("engine", "precision", "forward ms", "fastest ms", "MiB"):
-            table.add_column(column, justify="right" if column[0] in "fM" else "left")
+        for column in ("engine", "precision", "forward ms", "fastest ms", "MiB", "peak GFLOP/s", "share of peak"):
+            table.add_column(column, justify="left" if column in ("engine", "precision") else "right")
         for engine, figures in details[name].items():  # type: ignore[attr-defined]
             cells = (
                 engine,
@@ -185,6 +212,8 @@ def print_tables(result: Mapping[str, object], details: Mapping[str, object]) ->
                 figures["forward_ms"],
                 figures["fastest_ms"],
                 figures["resident_mib"],
+                figures["peak_gflops"],
+                f"{figures['peak_share']:.0%}",
             )
             table.add_row(*map(str, cells))
         console.print(table, result[name])
@@ -201,7 +230,7 @@ def main() -> int:
         print(f"{DATA} is absent: the networks and photos are there", file=sys.stderr)
         return 1
     result: dict[str, object] = {}
-    details: dict[str, object] = {"threads": len(os.sched_getaffinity(0))}
+    details: dict[str, object] = {"threads": THREADS}
     with (
         tempfile.TemporaryDirectory(prefix="mosaicd-bench-") as place,
         Progress(console=Console(stderr=True), disable=not sys.stderr.isatty()) as progress,
