@@ -1,6 +1,6 @@
 """Video files to footage, without re-encoding. Shell: reads files through PyAV, and is the one module here that does.
 
-Any container that FFmpeg reads will do, if it holds H.264 or H.265 and timestamps.
+Any container that FFmpeg reads will do, if it holds H.264, H.265 or MJPEG, and timestamps.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from av.video.stream import VideoStream
 
 from simulator.errors import FootageNotFoundError, NoVideoError, UnsupportedCodecError, UnusableFootageError
 from simulator.footage import AccessUnit, Footage, build_footage
+from simulator.jpeg import build_jpeg_footage
 from simulator.nal import Codec, is_parameter_set, split_annexb
 from simulator.rtp import CLOCK_HZ
 
@@ -28,7 +29,11 @@ MAX_FOOTAGE_BYTES: Final = 1 << 30
 
 VideoPacket: TypeAlias = "Packet[VideoStream]"  # quoted: the class is generic to type checkers only
 
-_CODECS = {"h264": (Codec.H264, "h264_mp4toannexb"), "hevc": (Codec.H265, "hevc_mp4toannexb")}
+_CODECS = {
+    "h264": (Codec.H264, "h264_mp4toannexb"),
+    "hevc": (Codec.H265, "hevc_mp4toannexb"),
+    "mjpeg": (Codec.JPEG, "null"),
+}
 
 
 def load_footage(path: Path) -> Footage:
@@ -37,7 +42,7 @@ def load_footage(path: Path) -> Footage:
     Raises:
         FootageNotFoundError: no such file.
         NoVideoError: not a video file, or no video stream in it.
-        UnsupportedCodecError: neither H.264 nor H.265.
+        UnsupportedCodecError: neither H.264 nor H.265 nor MJPEG.
         UnusableFootageError: no timestamps, no key frame, no parameter sets, or over `MAX_FOOTAGE_BYTES`.
     """
     if not path.is_file():
@@ -71,6 +76,8 @@ def _read(path: Path, container: InputContainer) -> Footage:
             f"its frames have no timestamps; give them some: ffmpeg -fflags +genpts -i {path.name} -c copy "
             f"{path.stem}.mp4",
         )
+    if codec is Codec.JPEG:
+        return _read_jpegs(path, packets, time_base)
     units = [_access_unit(packet, time_base) for packet in packets]
     extra = tuple(nal for nal in split_annexb(stream.codec_context.extradata or b"") if is_parameter_set(codec, nal))
     size_wh = (stream.codec_context.width, stream.codec_context.height)
@@ -83,6 +90,14 @@ def _read(path: Path, container: InputContainer) -> Footage:
             last_frame_ticks=_last_frame_ticks(packets, time_base),
             extra_parameter_sets=extra,
         )
+    except ValueError as error:
+        raise UnusableFootageError(path, str(error)) from error
+
+
+def _read_jpegs(path: Path, packets: list[VideoPacket], time_base: Fraction) -> Footage:
+    pictures = [(_ticks(packet.pts or 0, time_base), bytes(packet)) for packet in packets]
+    try:
+        return build_jpeg_footage(path.name, pictures, last_frame_ticks=_last_frame_ticks(packets, time_base))
     except ValueError as error:
         raise UnusableFootageError(path, str(error)) from error
 

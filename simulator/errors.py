@@ -34,7 +34,7 @@ class NoVideoError(FootageError):
 
 
 class UnsupportedCodecError(FootageError):
-    """The video is neither H.264 nor H.265, and the simulator does not re-encode.
+    """The video is neither H.264 nor H.265 nor MJPEG, and the simulator does not re-encode.
 
     Attributes:
         codec: FFmpeg's name of the codec.

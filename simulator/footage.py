@@ -52,7 +52,7 @@ class Footage:
 
     Attributes:
         name: what people call it, such as the file's name.
-        codec: H.264 or H.265.
+        codec: of all frames.
         size_wh: pixels, as coded.
         fps: frames a second on average.
         frames: in decoding order; the first is a key frame with `pts_ticks == 0`.

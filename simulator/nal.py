@@ -11,10 +11,11 @@ _START_CODE = b"\x00\x00\x01"
 
 
 class Codec(Enum):
-    """A codec; the value is its RTP encoding name (RFC 6184, RFC 7798, RFC 3551). The first two have NAL units."""
+    """A codec; the value is its RTP name (RFC 6184, RFC 7798, RFC 2435, RFC 3551). The first two have NAL units."""
 
     H264 = "H264"
     H265 = "H265"
+    JPEG = "JPEG"
     PCMU = "PCMU"
 
     @property

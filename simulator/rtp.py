@@ -33,11 +33,13 @@ class PacketizedFrame:
         template: interleaved packets whose channel, sequence number, timestamp and SSRC are zero.
         starts: where in `template` each packet's `$` is.
         octets: payload bytes, as RTCP counts them.
+        picture: the picture as it is in a file, of codecs that are sent without RTP as well (JPEG).
     """
 
     template: bytes
     starts: tuple[int, ...]
     octets: int
+    picture: bytes = b""
 
 
 def build_frame(payloads: Sequence[bytes], payload_type: int = PAYLOAD_TYPE) -> PacketizedFrame:

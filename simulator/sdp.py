@@ -9,6 +9,7 @@ from base64 import b64encode
 from collections.abc import Iterable
 
 from simulator.footage import Footage
+from simulator.jpeg import PAYLOAD_TYPE as JPEG_PAYLOAD_TYPE
 from simulator.nal import H264_SPS, H265_PPS, H265_SPS, H265_VPS, Codec
 from simulator.rtp import CLOCK_HZ, PAYLOAD_TYPE
 
@@ -24,6 +25,7 @@ def describe(name: str, footage: Footage, host: str) -> str:
         footage: what it shows.
         host: the server's IPv4 or IPv6 address.
     """
+    payload_type = JPEG_PAYLOAD_TYPE if footage.codec is Codec.JPEG else PAYLOAD_TYPE
     family, any_address = ("IP6", "::") if ":" in host else ("IP4", "0.0.0.0")
     lines = (
         "v=0",
@@ -34,9 +36,9 @@ def describe(name: str, footage: Footage, host: str) -> str:
         "a=tool:mosaicd simulator",
         "a=control:*",
         "a=range:npt=0-",
-        f"m={'audio' if footage.codec is Codec.PCMU else 'video'} 0 RTP/AVP {PAYLOAD_TYPE}",
+        f"m={'audio' if footage.codec is Codec.PCMU else 'video'} 0 RTP/AVP {payload_type}",
         f"b=AS:{max(1, footage.bitrate_bps // 1000)}",
-        f"a=rtpmap:{PAYLOAD_TYPE} {footage.codec.value}/{CLOCK_HZ}",
+        f"a=rtpmap:{payload_type} {footage.codec.value}/{CLOCK_HZ}",
         *_picture_attributes(footage),
         f"a=control:{TRACK}",
         "",
@@ -47,6 +49,8 @@ def describe(name: str, footage: Footage, host: str) -> str:
 def _picture_attributes(footage: Footage) -> tuple[str, ...]:
     if footage.codec is Codec.PCMU:
         return ()
+    if footage.codec is Codec.JPEG:
+        return (f"a=framerate:{float(footage.fps):g}",)  # its packets say the rest
     return (
         f"a=fmtp:{PAYLOAD_TYPE} {_format_parameters(footage)}",
         f"a=framerate:{float(footage.fps):g}",
