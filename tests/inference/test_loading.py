@@ -32,12 +32,6 @@ from tests.inference.darknet_examples import (
 
 pytestmark = [pytest.mark.slow, pytest.mark.parametrize("engine", list(ENGINES))]
 
-XL = ModelFiles(
-    YOLO_FASTEST / "yolo-fastest-1.1-xl.cfg",
-    YOLO_FASTEST / "yolo-fastest-1.1-xl.weights",
-    YOLO_FASTEST / "coco.names",
-)
-
 
 @pytest.fixture(scope="module")
 def cache_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -53,6 +47,10 @@ def small_files(tmp_path_factory: pytest.TempPathFactory) -> ModelFiles:
     network = network_of(SMALL_CFG)
     write_weights(files.weights, network, random_convolutions(network))
     return files
+
+
+def yolo_fastest(name: str) -> ModelFiles:
+    return ModelFiles(YOLO_FASTEST / f"{name}.cfg", YOLO_FASTEST / f"{name}.weights", YOLO_FASTEST / "coco.names")
 
 
 def letterboxed(path: Path, input_wh: tuple[int, int]) -> np.ndarray:
@@ -178,7 +176,7 @@ print(sorted({{"openvino", "tensorflow", "jax", "torch"}} & sys.modules.keys()))
 @pytest.mark.data
 def test_the_dog_photo_has_a_dog_a_bicycle_and_a_truck(engine: str, cache_dir: Path):
     # At the default canvas: at 640x384 this model takes the dog for a cat as well.
-    loaded = load_engine(engine, XL, EngineOptions((832, 512), cache_dir=cache_dir))
+    loaded = load_engine(engine, yolo_fastest("yolo-fastest-1.1-xl"), EngineOptions((832, 512), cache_dir=cache_dir))
     image = letterboxed(DATA / "images/photos/dog.jpg", (832, 512))
     (found,) = loaded.detect(image[None])
     boxes = {loaded.labels[label]: box for label, box in zip(found.class_ids, found.xyxy, strict=True)}
@@ -190,28 +188,44 @@ def test_the_dog_photo_has_a_dog_a_bicycle_and_a_truck(engine: str, cache_dir: P
     assert iou(scaled.get("truck", scaled.get("car")), np.array([470, 80, 690, 170])) > 0.75
 
 
-def opencv_detections(input_wh: tuple[int, int], image: np.ndarray, threshold: float) -> Detections:
-    """Every box that OpenCV decodes, unsuppressed, each for its best class."""
-    net = cv2.dnn.readNetFromDarknet(str(XL.cfg), str(XL.weights))
+def opencv_detections(files: ModelFiles, image: np.ndarray, options: EngineOptions) -> Detections:
+    """What OpenCV finds: its own decoding, a box for its best class, its own suppression within each class."""
+    net = cv2.dnn.readNetFromDarknet(str(files.cfg), str(files.weights))
     net.setInput(cv2.dnn.blobFromImage(image, 1 / 255))
     rows = np.concatenate(net.forward(net.getUnconnectedOutLayersNames()))
-    scores = rows[:, 5:].max(axis=1)
-    kept = np.argsort(-scores)[: (scores >= threshold).sum()]
-    centres, sizes = rows[kept, :2] * input_wh, rows[kept, 2:4] * input_wh
-    xyxy = np.concatenate([centres - sizes / 2, centres + sizes / 2], axis=1)
-    return Detections(xyxy, scores[kept], rows[kept, 5:].argmax(axis=1))
+    sizes = rows[:, 2:4] * options.input_wh
+    corners = rows[:, :2] * options.input_wh - sizes / 2
+    scores, classes = rows[:, 5:].max(axis=1), rows[:, 5:].argmax(axis=1)
+    xywh = np.concatenate([corners, sizes], axis=1).astype(np.float64)
+    thresholds = options.score_threshold, options.iou_threshold
+    kept = np.array(cv2.dnn.NMSBoxesBatched(xywh, scores.astype(float), classes.astype(np.int32), *thresholds), int)
+    kept = kept[np.argsort(-scores[kept], kind="stable")]
+    return Detections(np.concatenate([corners, corners + sizes], axis=1)[kept], scores[kept], classes[kept])
 
 
 @needs_data
 @pytest.mark.data
-@pytest.mark.parametrize("photo", ["dog.jpg", "person.jpg"])
-def test_boxes_agree_with_opencv(engine: str, photo: str, cache_dir: Path):
+@pytest.mark.parametrize("model", ["yolo-fastest-1.1", "yolo-fastest-1.1-xl"])
+def test_boxes_agree_with_opencv(engine: str, model: str, cache_dir: Path):
+    """Each box of each photo, after suppression and before it."""
     input_wh = (416, 256)
-    options = EngineOptions(input_wh, score_threshold=0.25, iou_threshold=1.0, max_detections=1000, cache_dir=cache_dir)
-    image = letterboxed(DATA / "images/photos" / photo, input_wh)
-    (found,) = load_engine(engine, XL, options).detect(image[None])
-    expected = opencv_detections(input_wh, image, 0.25)
-    assert len(found) == len(expected) >= 3
-    np.testing.assert_allclose(found.scores, expected.scores, rtol=1e-3)
-    np.testing.assert_allclose(found.xyxy, expected.xyxy, atol=0.1)
-    assert found.class_ids.tolist() == expected.class_ids.tolist()
+    files = yolo_fastest(model)
+    photos = sorted((DATA / "images/photos").glob("*.jpg"))
+    assert len(photos) == 7
+    boxes: list[int] = []
+    for iou_threshold in (0.45, 1.0):
+        options = EngineOptions(
+            input_wh, score_threshold=0.25, iou_threshold=iou_threshold, max_detections=1000, cache_dir=cache_dir
+        )
+        loaded = load_engine(engine, files, options)
+        boxes.append(0)
+        for photo in photos:
+            image = letterboxed(photo, input_wh)
+            [found] = loaded.detect(image[None])
+            expected = opencv_detections(files, image, options)
+            assert len(found) == len(expected), photo
+            np.testing.assert_allclose(found.scores, expected.scores, rtol=1e-3)
+            np.testing.assert_allclose(found.xyxy, expected.xyxy, atol=0.1)
+            assert found.class_ids.tolist() == expected.class_ids.tolist()
+            boxes[-1] += len(found)
+    assert 15 <= boxes[0] < boxes[1]
