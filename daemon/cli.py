@@ -167,6 +167,7 @@ def _counted(number: int, plural: str) -> str:
     "CAMERA_PASSWORD=… mosaicd simulate --cameras 4 --video shop.mp4 --username viewer "
     "--password-env CAMERA_PASSWORD\n\n"
     "mosaicd simulate --cameras 8 --faults faults.yaml --port-per-camera\n\n"
+    "mosaicd simulate --cameras 2 --video old.avi --mjpeg-port 8556\n\n"
     "mosaicd simulate --cameras 8 --control 8555\n\n"
     'curl --json \'{"kind": "freeze", "for_s": 20}\' http://127.0.0.1:8555/cameras/3/fault\n\n'
     "A schedule of faults is a list in YAML:\n\n"
@@ -207,6 +208,12 @@ def simulate(
     port_per_camera: Annotated[
         bool, typer.Option("--port-per-camera", help="Give each camera a TCP port of its own, which it can close.")
     ] = False,
+    mjpeg: Annotated[
+        int | None,
+        typer.Option(
+            "--mjpeg-port", min=0, max=65535, metavar="PORT", help="Serve MJPEG footage over HTTP on 127.0.0.1 as well."
+        ),
+    ] = None,
     faults: Annotated[Path | None, typer.Option(metavar="FILE", help="A schedule of what goes wrong when.")] = None,
     control: Annotated[
         int | None,
@@ -239,6 +246,7 @@ def simulate(
         scenes=scene_shares,
         scenes_folder=scenes_folder or _cache_folder(os.environ) / "scenes",
         own_ports=port_per_camera,
+        mjpeg=mjpeg,
         faults=faults,
         control=control,
     )

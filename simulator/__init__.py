@@ -7,8 +7,9 @@ The way of a frame::
     TCP client ◄─ InterleavedSink ◄─┐                           ▼
     UDP client ◄─ DatagramSink  ◄─ Playback (paces, patches) ◄─ Timeline (endless loop)
 
-Core (pure): nal, packetize, jpeg, rtp, rtcp, footage, timeline, sdp, auth, messages, status, targets, transport, ranges,
-camera, shares, errors. Shell: demux, sinks, playback, live, connection, sockets, door, server, thread, web, run.
+Core (pure): nal, packetize, jpeg, rtp, rtcp, footage, timeline, sdp, auth, messages, status, targets, transport,
+ranges, camera, shares, errors. Shell: demux, sinks, playback, live, connection, sockets, door, server, thread, run;
+over HTTP: multipart and mjpeg (cameras with JPEG footage), web (what control runs in).
 
 The way of a fault (`faults` says which there are)::
 

@@ -127,10 +127,6 @@ class Connection(asyncio.Protocol):
         """Whether this connection is that camera's, as far as is known."""
         return camera is self._camera
 
-    def plays(self, camera: LiveCamera) -> bool:
-        """Whether that camera's frames are going out here."""
-        return self.is_playing and self.is_for(camera)
-
     def take_up_fault(self) -> None:
         """Takes up its camera's present fault, if it plays; else PLAY will."""
         if self._session is not None and self.is_playing:

@@ -45,6 +45,26 @@ class LiveCamera:
         return self.spec.footage if is_later else self.footage
 
 
+class Viewer(Protocol):
+    """A client's connection, as the server of the cameras knows it, whatever it speaks."""
+
+    @property
+    def is_playing(self) -> bool:
+        """Whether frames are going out."""
+
+    def is_for(self, camera: LiveCamera) -> bool:
+        """Whether the connection is that camera's, as far as is known."""
+
+    def take_up_fault(self) -> None:
+        """Takes up its camera's present fault, if it plays."""
+
+    def expire(self, now: float) -> bool:
+        """Ends the connection if its client was not heard for too long; says whether it did."""
+
+    def close(self) -> None:
+        """Ends the connection at once."""
+
+
 class Host(Protocol):
     """What a connection needs of its server."""
 
@@ -52,6 +72,9 @@ class Host(Protocol):
 
     def camera_at(self, target: str) -> LiveCamera | None:
         """The camera whose URL, or whose track's URL, this is."""
+
+    def camera_named(self, name: str) -> LiveCamera | None:
+        """The camera of this name."""
 
     def live_npt_s(self) -> float:
         """Where all cameras are now in their own time."""
@@ -65,5 +88,5 @@ class Host(Protocol):
     def open_sink(self, connection: Connection, transport: Transport) -> Sink:
         """Makes the sink for a session."""
 
-    def forget(self, connection: Connection) -> None:
+    def forget(self, connection: Viewer) -> None:
         """The connection is gone."""

@@ -21,6 +21,7 @@ from simulator.control import control_app
 from simulator.demux import load_footage
 from simulator.errors import ShareError, SimulatorError, UnusableFootageError
 from simulator.footage import Footage, retime
+from simulator.mjpeg import HttpMjpegServer
 from simulator.perform import load_schedule, perform
 from simulator.server import RtspServer
 from simulator.shares import SceneShare, VideoShare, deal_cameras, parse_video_share, spread_starts
@@ -50,6 +51,7 @@ class SimulateOptions:
         scenes_folder: where rendered scenes are kept; needed where there are scenes.
         own_ports: every camera has a TCP port of its own, so that it can refuse connections.
         faults: a schedule of what goes wrong when; None for nothing.
+        mjpeg: port of 127.0.0.1 where cameras with JPEG footage are over HTTP, too; 0 takes any free one.
         control: port of 127.0.0.1 where faults are set over HTTP; 0 takes any free one, None for no control.
     """
 
@@ -66,6 +68,7 @@ class SimulateOptions:
     scenes_folder: Path | None = None
     own_ports: bool = False
     faults: Path | None = None
+    mjpeg: int | None = None
     control: int | None = None
 
 
@@ -154,6 +157,11 @@ async def _serve(options: SimulateOptions, specs: list[CameraSpec]) -> None:
         await server.start()
         stack.push_async_callback(server.stop)
         said = [f"{len(specs)} cameras on {server.url(specs[0].name)} and so on; stop with Ctrl-C"]
+        if options.mjpeg is not None:
+            mjpeg = HttpMjpegServer(server, options.mjpeg)
+            await mjpeg.start()
+            stack.push_async_callback(mjpeg.stop)
+            said.insert(0, f"cameras with JPEG footage on {mjpeg.url(specs[0].name)} and so on")
         if options.control is not None:
             control = WebServer(control_app(server), options.control)
             await control.start()

@@ -22,7 +22,7 @@ from simulator.connection import Connection
 from simulator.door import Door
 from simulator.errors import ListenError
 from simulator.faults import AccessFault, Fault, FaultError, NotVideo, Refuse
-from simulator.live import LiveCamera
+from simulator.live import LiveCamera, Viewer
 from simulator.playback import FrameCounts
 from simulator.shown import footage_under
 from simulator.sinks import DatagramSink, InterleavedSink, Sink
@@ -107,7 +107,7 @@ class RtspServer:
         if not len(specs) == len(self._cameras) == len(self._by_path):
             raise ValueError("two cameras share a name or a path")
         self._footages = {spec.name: spec.footage for spec in specs}
-        self._connections: set[Connection] = set()
+        self._connections: set[Viewer] = set()
         self._rtcp_peers: dict[tuple[str, int], Connection] = {}
         self._udp: tuple[socket.socket, socket.socket] | None = None
         self._sweep_timer: asyncio.TimerHandle | None = None
@@ -227,7 +227,7 @@ class RtspServer:
                 name: CameraStatistics(
                     camera.counts.sent,
                     camera.counts.dropped,
-                    sum(connection.plays(camera) for connection in self._connections),
+                    sum(each.is_playing and each.is_for(camera) for each in self._connections),
                     camera.fault,
                 )
                 for name, camera in self._cameras.items()
@@ -239,6 +239,14 @@ class RtspServer:
     def camera_at(self, target: str) -> LiveCamera | None:
         """The camera whose URL, or whose track's URL, this is."""
         return self._by_path.get(camera_path(target))
+
+    def camera_named(self, name: str) -> LiveCamera | None:
+        """The camera of this name."""
+        return self._cameras.get(name)
+
+    def admit(self, connection: Viewer) -> None:
+        """Takes in a client that came another way; it will `forget` itself."""
+        self._connections.add(connection)
 
     def live_npt_s(self) -> float:
         """Where all cameras are now in their own time: each was at zero when the server started."""
@@ -265,7 +273,7 @@ class RtspServer:
             (self._udp[1], (connection.peer_ip, transport.rtcp_port)),
         )
 
-    def forget(self, connection: Connection) -> None:
+    def forget(self, connection: Viewer) -> None:
         """The connection is gone."""
         self._connections.discard(connection)
         self._rtcp_peers = {peer: each for peer, each in self._rtcp_peers.items() if each is not connection}

@@ -15,6 +15,7 @@ from typing import TypeVar
 
 from simulator.camera import CameraSpec
 from simulator.faults import Fault
+from simulator.mjpeg import HttpMjpegServer
 from simulator.server import SESSION_TIMEOUT_S, RtspServer, ServerStatistics
 
 _START_DEADLINE_S = 10.0
@@ -35,8 +36,9 @@ class ServerThread:
         session_timeout_s: float = SESSION_TIMEOUT_S,
         tls: ssl.SSLContext | None = None,
     ) -> None:
-        """As for `RtspServer`."""
+        """As for `RtspServer`. Cameras with JPEG footage are served over HTTP, too."""
         self._server = RtspServer(cameras, host, port, session_timeout_s, tls)
+        self._mjpeg = HttpMjpegServer(self._server)
         self._thread = threading.Thread(target=self._run, name="rtsp-server", daemon=False)
         self._started = threading.Event()
         self._failure: BaseException | None = None
@@ -93,6 +95,10 @@ class ServerThread:
         """A camera's URL, without credentials."""
         return self._server.url(name)
 
+    def mjpeg_url(self, name: str) -> str:
+        """The URL, over plain HTTP, of a camera with JPEG footage; without credentials."""
+        return self._mjpeg.url(name)
+
     def set_fault(self, name: str, fault: Fault | None) -> None:
         """As `RtspServer.set_fault`; it holds when this returns."""
         self._server.prepare(name, fault)  # here, since the loop has frames to send
@@ -122,8 +128,10 @@ class ServerThread:
 
     async def _serve(self) -> None:
         await self._server.start()
+        await self._mjpeg.start()
         self._loop = asyncio.get_running_loop()
         self._stop = asyncio.Event()
         self._started.set()
         await self._stop.wait()
+        await self._mjpeg.stop()
         await self._server.stop()

@@ -51,6 +51,18 @@ def encode_clip(path: Path, codec: str = "libx264", frames: int = FRAMES, draw=d
     return path
 
 
+def encode_jpegs(path: Path, frames: int = 50) -> Path:
+    """Writes numbered pictures as MJPEG that RTP can carry."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mjpeg", rate=FPS, options={"huffman": "default"})
+        stream.width, stream.height, stream.pix_fmt = *SIZE_WH, "yuvj420p"
+        for number in range(frames):
+            picture = av.VideoFrame.from_ndarray(draw_number(number), format="gray").reformat(format="yuvj420p")
+            container.mux(stream.encode(picture))
+        container.mux(stream.encode(None))
+    return path
+
+
 def remux(source: Path, target: Path, **options: str) -> Path:
     """Copies the packets into another container."""
     with av.open(str(source)) as given, av.open(str(target), "w", options=options) as container:

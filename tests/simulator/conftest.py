@@ -6,7 +6,7 @@ import pytest
 
 from simulator.demux import load_footage
 from simulator.footage import Footage
-from tests.simulator.clips import draw_noise, encode_clip
+from tests.simulator.clips import draw_noise, encode_clip, encode_jpegs
 
 DATA = Path(__file__).parents[2].parent / "shared" / "data"
 
@@ -33,6 +33,12 @@ def h264_footage(h264_clip: Path) -> Footage:
 def h265_footage(h265_clip: Path) -> Footage:
     """The H.265 clip, loaded."""
     return load_footage(h265_clip)
+
+
+@pytest.fixture(scope="session")
+def jpeg_footage(tmp_path_factory: pytest.TempPathFactory) -> Footage:
+    """A second of numbered pictures in MJPEG."""
+    return load_footage(encode_jpegs(tmp_path_factory.mktemp("clips") / "numbers.mkv"))
 
 
 @pytest.fixture(scope="session")

@@ -1,39 +1,18 @@
 """JPEG over RTP: what is refused, and that FFmpeg's depacketizer puts the pictures together again."""
 
-from pathlib import Path
-
 import av
 import cv2
 import numpy as np
 import pytest
 
 from simulator.camera import CameraSpec
-from simulator.demux import load_footage
 from simulator.faults import Black, Freeze
 from simulator.footage import Footage
 from simulator.jpeg import packetize_jpeg
 from simulator.nal import Codec
 from simulator.thread import ServerThread
-from tests.simulator.clips import FPS, draw_number, read_number
+from tests.simulator.clips import FPS, read_number
 from tests.simulator.test_client_pyav import options
-
-
-def encode_jpegs(path: Path, frames: int = 50, **opts: str) -> Path:
-    """Numbered pictures as MJPEG."""
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("mjpeg", rate=FPS, options={"huffman": "default", **opts})
-        stream.height, stream.width = draw_number(0).shape
-        stream.pix_fmt = "yuvj420p"
-        for number in range(frames):
-            picture = av.VideoFrame.from_ndarray(draw_number(number), format="gray").reformat(format="yuvj420p")
-            container.mux(stream.encode(picture))
-        container.mux(stream.encode(None))
-    return path
-
-
-@pytest.fixture(scope="session")
-def jpeg_footage(tmp_path_factory: pytest.TempPathFactory) -> Footage:
-    return load_footage(encode_jpegs(tmp_path_factory.mktemp("clips") / "numbers.mkv"))
 
 
 def jpeg(height: int = 64, width: int = 96, *options: int) -> bytes:
