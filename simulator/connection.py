@@ -71,10 +71,11 @@ class Connection(asyncio.Protocol):
     # -- asyncio's side -----------------------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Called by the loop once the client has connected."""
+        """Called by the loop once the client has connected, and shaken hands."""
         assert isinstance(transport, asyncio.Transport)
         self.transport = transport
         self.peer_ip = transport.get_extra_info("peername")[0]
+        self._host.admit(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Called by the loop once the connection is gone, whoever ended it."""

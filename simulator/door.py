@@ -15,6 +15,7 @@ from typing import Any
 from simulator.sockets import bind
 
 _BACKLOG = 128
+_HANDSHAKE_DEADLINE_S = 10.0
 
 _log = logging.getLogger(__name__)
 
@@ -91,7 +92,11 @@ class Door:
             except OSError:  # nobody is left at the door, or has gone, or there are no descriptors just now
                 return
             client.setblocking(False)
-            task = loop.create_task(loop.connect_accepted_socket(self._connect, client, ssl=self._tls))
+            deadline_s = None if self._tls is None else _HANDSHAKE_DEADLINE_S
+            entering = loop.connect_accepted_socket(
+                self._connect, client, ssl=self._tls, ssl_handshake_timeout=deadline_s
+            )
+            task = loop.create_task(entering)
             self._entering.add(task)
             task.add_done_callback(self._entered)
 

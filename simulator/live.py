@@ -88,5 +88,8 @@ class Host(Protocol):
     def open_sink(self, connection: Connection, transport: Transport) -> Sink:
         """Makes the sink for a session."""
 
+    def admit(self, connection: Viewer) -> None:
+        """The connection is there."""
+
     def forget(self, connection: Viewer) -> None:
         """The connection is gone."""

@@ -245,7 +245,7 @@ class RtspServer:
         return self._cameras.get(name)
 
     def admit(self, connection: Viewer) -> None:
-        """Takes in a client that came another way; it will `forget` itself."""
+        """The connection is there; it may have come another way."""
         self._connections.add(connection)
 
     def live_npt_s(self) -> float:
@@ -281,9 +281,7 @@ class RtspServer:
     # -- the loop's callbacks -----------------------------------------------------------------------------------
 
     def _connect(self, only: LiveCamera | None = None) -> Connection:
-        connection = Connection(self, asyncio.get_running_loop(), only)
-        self._connections.add(connection)
-        return connection
+        return Connection(self, asyncio.get_running_loop(), only)
 
     def _read_datagrams(self, endpoint: socket.socket) -> None:
         """Takes clients' RTCP reports as signs of life; what comes for RTP only opens firewalls."""

@@ -5,19 +5,17 @@ Cameras' paths may hold a query, as real ones do (`/cam/realmonitor?channel=1`),
 
 from __future__ import annotations
 
+import re
 from urllib.parse import unquote
 
 from simulator.sdp import TRACK
 
-_SCHEME = "rtsp://"
+_ORIGIN = re.compile(r"rtsps?://[^/]*/?", re.IGNORECASE)
 
 
 def camera_path(target: str) -> str:
     """Path and query of a camera that a URI, or its track's URI, names; without slashes around it."""
-    text = target
-    if text[: len(_SCHEME)].lower() == _SCHEME:
-        text = text[len(_SCHEME) :].partition("/")[2]
-    text = unquote(text).strip("/")
+    text = unquote(_ORIGIN.sub("", target, count=1) if _ORIGIN.match(target) else target).strip("/")
     return text.removesuffix(f"/{TRACK}").rstrip("/")
 
 

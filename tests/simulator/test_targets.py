@@ -7,6 +7,7 @@ from simulator.targets import base_url, camera_path
     ("target", "path"),
     [
         ("rtsp://127.0.0.1:8554/cam-01", "cam-01"),
+        ("RTSPS://host:322/cam-01/video", "cam-01"),
         ("rtsp://127.0.0.1:8554/cam-01/", "cam-01"),
         ("RTSP://host/cam-01/video", "cam-01"),
         ("rtsp://host/cam-01//video", "cam-01"),
