@@ -24,6 +24,7 @@ from openvino.preprocess import PrePostProcessor  # noqa: E402
 
 from inference.decode import Floats  # noqa: E402
 from inference.engine import EngineFailed, EngineOptions, MemoryUse, OutOfMemory, resident_mib  # noqa: E402
+from inference.forms import Form  # noqa: E402
 from inference.model import Model, keras_model  # noqa: E402
 
 GRAPH: Final = "model.xml"
@@ -35,8 +36,10 @@ _OUT_OF_MEMORY: Final = re.compile(
 """What running out of memory also looks like, in messages of RuntimeError."""
 
 
-def export(model: Model, folder: Path) -> None:
+def export(model: Model, folder: Path, form: Form) -> None:
     """Writes the graph, uint8 images (n, height, width, 3) to raw maps (n, rows, columns, channels), n left open.
+
+    Its weights are constants, whatever `form` says.
 
     In a process whose Keras runs on the OpenVINO backend. Raises EngineFailed.
     """

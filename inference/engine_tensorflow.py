@@ -1,8 +1,7 @@
 """The engine that runs a detector on TensorFlow: on GPUs, and where OpenVINO is not to be had.
 
-The Keras model is kept as a SavedModel. The weights of small models are constants in its graph (a frozen graph), which
-is up to a fifth faster; those of large ones are variables beside it, since TensorFlow copies constants at each step of
-optimizing a graph: 4.8 GB and 20 s at each start for YOLOv3 (248 MB of weights), where variables take 1 GB and 3 s.
+The Keras model is kept as a SavedModel. Its weights are constants in its graph (a frozen graph) or variables beside it
+(`inference.forms`): of YOLOv3, 248 MB, constants took 4.8 GB and 20 s at each start, variables 1 GB and 3 s.
 Order matters: threads and memory limits are set before TensorFlow touches a device, in `_start`. What belongs into the
 environment (CUDA_VISIBLE_DEVICES, TF_CPP_MIN_LOG_LEVEL) is set by whoever spawns the process.
 """
@@ -27,13 +26,12 @@ from inference.engine import (
     OutOfMemory,
     resident_mib,
 )
+from inference.forms import Form
 from inference.model import Model, keras_model
 
 Graph = Callable[[Any], Any]
 """A uint8 tensor of images to a list of raw maps, one a head."""
 
-MAX_FROZEN_BYTES: Final = 64 << 20
-"""Weights up to so many bytes are frozen: YOLOv3-tiny's 35 MB cost 1.3 GB then, not 0.7, for a fifth less time."""
 _MIXED: Final = {
     ("cpu", "bfloat16"): "auto_mixed_precision_onednn_bfloat16",
     ("gpu", "float16"): "auto_mixed_precision",
@@ -47,7 +45,7 @@ _OUT_OF_MEMORY: Final = re.compile(
 """What running out of memory also looks like, in messages of exceptions of any type."""
 
 
-def export(model: Model, folder: Path) -> None:
+def export(model: Model, folder: Path, form: Form) -> None:
     """Writes the graph, uint8 images (n, height, width, 3) to raw maps (n, rows, columns, channels), n left open.
 
     Raises OutOfMemory, EngineFailed.
@@ -65,7 +63,7 @@ def export(model: Model, folder: Path) -> None:
 
         module = tf.Module()
         module.raw_maps = tf.function(raw_maps, input_signature=[signature], autograph=False)
-        if sum(weight.shape.num_elements() * 4 for weight in built.variables) <= MAX_FROZEN_BYTES:
+        if form == "constants":
             module.raw_maps = convert_variables_to_constants_v2(module.raw_maps.get_concrete_function())
         else:
             module.variables_kept = built.variables

@@ -21,7 +21,7 @@ class EngineKind:
     """One engine."""
 
     module: str
-    """Has `export(model, folder)` and `load(folder, options)`."""
+    """Has `export(model, folder, form)` and `load(folder, options)`."""
     keras_backend: str
     """On which Keras builds the model that it exports; the package of that name has to be installed."""
     precisions: dict[DeviceKind, tuple[Precision, ...]]

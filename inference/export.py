@@ -12,7 +12,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib import import_module
 from importlib.metadata import version
@@ -24,6 +24,7 @@ import msgspec
 from inference import cache
 from inference.engine import EngineFailed, ModelFiles, ModelUnusable, OutOfMemory
 from inference.engines import ENGINES
+from inference.forms import Form, choose_form
 
 PR_SET_PDEATHSIG: Final = 1
 """linux/prctl.h."""
@@ -41,6 +42,7 @@ class Order(msgspec.Struct, frozen=True):
     names: str
     input_wh: tuple[int, int]
     folder: str
+    form: Form
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -51,43 +53,64 @@ class Outcome(msgspec.Struct, frozen=True):
 
 
 @contextmanager
-def exported(engine: str, files: ModelFiles, input_wh: tuple[int, int], cache_dir: Path | None) -> Iterator[Path]:
+def exported(
+    engine: str,
+    files: ModelFiles,
+    input_wh: tuple[int, int],
+    cache_dir: Path | None,
+    memory_mib: int | None = None,
+) -> Iterator[Path]:
     """The folder with the model's graph for this engine, from the cache or built now; takes seconds then.
 
+    `memory_mib` is how much data the process that is to run it may hold; None is no limit.
     Raises ModelUnusable, OutOfMemory, EngineFailed.
     """
     try:
-        name = graph_name(engine, files, input_wh)
-        with cache.kept(cache_dir, name, lambda folder: _build(engine, files, input_wh, folder)) as folder:
+        name = graph_name(engine, files, input_wh, memory_mib)
+        form = _form(engine, files, memory_mib)
+        with cache.kept(cache_dir, name, lambda folder: _build(engine, files, input_wh, folder, form)) as folder:
             yield folder
     except OSError as error:
         raise EngineFailed(f"the model's graph cannot be built: {error}") from error
 
 
-def is_built(engine: str, files: ModelFiles, input_wh: tuple[int, int], cache_dir: Path) -> bool:
+def is_built(
+    engine: str, files: ModelFiles, input_wh: tuple[int, int], cache_dir: Path, memory_mib: int | None = None
+) -> bool:
     """Whether the cache has it. Raises ModelUnusable."""
-    return (cache_dir / graph_name(engine, files, input_wh)).is_dir()
+    return (cache_dir / graph_name(engine, files, input_wh, memory_mib)).is_dir()
 
 
-def graph_name(engine: str, files: ModelFiles, input_wh: tuple[int, int]) -> str:
-    """What the cache calls this graph: another cfg, weights, size or version of any part is another name.
+def graph_name(
+    engine: str,
+    files: ModelFiles,
+    input_wh: tuple[int, int],
+    memory_mib: int | None = None,
+    version_of: Callable[[str], str] = version,
+) -> str:
+    """What the cache calls this graph: another cfg, weights, size, form or version of any part is another name.
 
     Raises ModelUnusable.
     """
     try:
         digest = cache.model_digest(files)
+        form = _form(engine, files, memory_mib)
     except OSError as error:
         raise ModelUnusable(f"{error.filename}: {error.strerror}. Check path and permissions") from error
     kind = ENGINES[engine]
     here = Path(__file__).parent
     modules = (kind.module.rpartition(".")[2], "model", "kerasfile")
     code = cache.source_digest([*(here / "darknet").glob("*.py"), *(here / f"{name}.py" for name in modules)])
-    versions = [version(name) for name in ("keras", kind.keras_backend)]
-    return f"{engine}-{cache.digest_of(digest, input_wh, code, versions)}"
+    versions = [version_of(name) for name in ("keras", kind.keras_backend)]
+    return f"{engine}-{cache.digest_of(digest, input_wh, form, code, versions)}"
 
 
-def _build(engine: str, files: ModelFiles, input_wh: tuple[int, int], folder: Path) -> None:
-    order = Order(engine, str(files.cfg), str(files.weights), str(files.names), input_wh, str(folder))
+def _form(engine: str, files: ModelFiles, memory_mib: int | None) -> Form:
+    return choose_form(engine, files.weights.stat().st_size, memory_mib)
+
+
+def _build(engine: str, files: ModelFiles, input_wh: tuple[int, int], folder: Path, form: Form) -> None:
+    order = Order(engine, str(files.cfg), str(files.weights), str(files.names), input_wh, str(folder), form)
     done = subprocess.run(COMMAND, input=msgspec.json.encode(order), stdout=subprocess.PIPE, check=False)
     try:
         outcome = msgspec.json.decode(done.stdout, type=Outcome)
@@ -113,7 +136,7 @@ def build(order: Order) -> None:
     from inference.model import read_model
 
     model = read_model(ModelFiles(Path(order.cfg), Path(order.weights), Path(order.names)), order.input_wh)
-    import_module(ENGINES[order.engine].module).export(model, Path(order.folder))
+    import_module(ENGINES[order.engine].module).export(model, Path(order.folder), order.form)
 
 
 def attempt(order: Order) -> Outcome:

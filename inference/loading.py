@@ -104,9 +104,10 @@ def load_engine(name: str, files: ModelFiles, options: EngineOptions) -> Engine:
 
 def load_backend(name: str, files: ModelFiles, options: EngineOptions) -> Backend:
     """The graph alone, as `load_engine` loads it. Raises EngineError."""
-    with exported(name, files, options.input_wh, options.cache_dir) as graph:
-        if options.device == "cpu" and options.memory_limit_mib is not None:
-            limit = options.memory_limit_mib * 2**20
+    memory_mib = options.memory_limit_mib if options.device == "cpu" else None
+    with exported(name, files, options.input_wh, options.cache_dir, memory_mib) as graph:
+        if memory_mib is not None:
+            limit = memory_mib * 2**20
             resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
         module = _imported(name)
         try:

@@ -20,6 +20,7 @@ from inference.darknet.cfg import read_cfg
 from inference.darknet.network import input_multiple, resolve_network
 from inference.darknet.weights import read_weights, write_weights
 from inference.engine import EngineOptions
+from inference.forms import choose_form
 from inference.model import Model
 from tests.inference.darknet.parity import assert_same, on_one_thread, opencv_maps
 from tests.inference.darknet_examples import random_convolutions, random_shortcuts
@@ -37,7 +38,8 @@ def compare(cfg: Path, folder: Path) -> None:
     graph = folder / "graph"
     graph.mkdir()
     engine = import_module(ENGINES[sys.argv[1]].module)
-    engine.export(Model(network, read_weights(weights, network), ()), graph)
+    form = choose_form(sys.argv[1], weights.stat().st_size, None)
+    engine.export(Model(network, read_weights(weights, network), ()), graph, form)
     maps = engine.load(graph, EngineOptions((shape.width, shape.height))).run(image)
     assert_same(maps, expected, network)
 
