@@ -174,6 +174,7 @@ def _counted(number: int, plural: str) -> str:
     "- {at_s: 10, camera: cam-03, kind: hang, for_s: 20}\n\n"
     "- {at_s: 60, every_s: 30, cameras: all, kind: loss, ratio: 0.05, for_s: 10}\n\n"
     "- random: {seed: 1, rate_hz: 1, for_s: 10}\n\n"
+    "Chance draws all kinds but refuse and redirect; with kinds: [hang, {kind: loss, ratio: 0.2}] it draws those.\n\n"
     "Kinds: refuse (with --port-per-camera), silent, unauthorized, not_found, redirect, not_video; hang, close, drip; "
     "loss, reorder, jitter, corrupt; freeze, black, blind, switch; jump, wrap, fast, pause, flood."
 )

@@ -37,7 +37,11 @@ class RawClient:
         self.socket.settimeout(DEADLINE_S)
         if receive_buffer_bytes is not None:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer_bytes)
-        self.socket.connect(("127.0.0.1", port))
+        try:
+            self.socket.connect(("127.0.0.1", port))
+        except OSError:
+            self.socket.close()
+            raise
         self.url = f"rtsp://127.0.0.1:{port}"
         self.session = ""
         self._cseq = 0
