@@ -223,6 +223,35 @@ def test_mutated_weights_are_used_or_refused(tmp_path: Path, text: str):
     assert 0 < used < 500
 
 
+@needs_data
+@pytest.mark.data
+def test_mutated_real_weights_are_used_or_refused(tmp_path: Path):
+    name, chance, used = "yolo-fastest-1.1", random.Random(11), 0
+    network = resolve_network(read_cfg(YOLO_FASTEST / f"{name}.cfg"))
+    content = (YOLO_FASTEST / f"{name}.weights").read_bytes()
+    path = tmp_path / "some.weights"
+    for attempt in range(60):
+        changed = bytearray(content)
+        if attempt % 2:
+            for _ in range(chance.randint(1, 6)):
+                changed[chance.randrange(len(changed))] ^= 1 << chance.randrange(8)
+        else:
+            place, size = chance.randrange(len(changed)), chance.choice([4, 64, 4096])
+            match attempt % 3:
+                case 0:
+                    changed[place : place + size] = chance.randbytes(size)
+                case 1:
+                    del changed[place : place + size]
+                case 2:
+                    changed[place:place] = changed[place : place + size]
+        path.write_bytes(changed)
+        # The file and its numbers: three times its size and a little.
+        with at_most_mib(1 + 3 * len(changed) / 2**20), suppress(WeightsError):
+            read_weights(path, network)
+        used += assert_read_or_refused(bytes(changed), network)
+    assert 0 < used < 60
+
+
 @given(st.binary(max_size=64))
 def test_any_bytes_are_no_weights(content: bytes):
     assert not assert_read_or_refused(content, network_of(SMALL_CFG))
