@@ -43,11 +43,13 @@ format: setup ## Format the code
 	$(BIN)/ruff format --quiet .
 	$(BIN)/ruff check --quiet --fix .
 
-bench: setup ## Measure engines, a worker's start, the main job and the simulator on this machine
+bench: setup ## Measure engines, a worker's start, capture, the main job and the simulator on this machine
 	$(BIN)/python bench/infer.py
 	$(BIN)/python bench/worker_start.py
 	$(BIN)/python bench/simulator.py
+	$(BIN)/python bench/capture.py
 	$(BIN)/python bench/main_job.py
+	$(BIN)/python bench/main_job.py --scenario hd
 
 lock: setup ## Write requirements.lock from what is installed
 	$(BIN)/pip freeze --exclude-editable | sort -f > requirements.lock

@@ -30,6 +30,10 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
+if __name__ == "__main__":
+    # Python puts this folder first, where capture.py and simulator.py would stand for the packages of their names.
+    sys.path[0] = str(Path(__file__).parents[1])
+
 from inference.darknet.cfg import read_cfg
 from inference.darknet.layers import Network
 from inference.darknet.network import resolve_network

@@ -1,9 +1,13 @@
 """The main job, measured: 32 RTSP cameras of real footage -> mosaics -> workers -> sightings, on this machine.
 
-    python bench/main_job.py [--seconds 60] [--json]
+    python bench/main_job.py [--scenario mixed|hd] [--seconds 60] [--json]
 
-Starts the simulator (four HEVC 1080p30 cameras, 28 of 480x360 to 768x432 at 10 to 12.5 frames a second) and the daemon
-in processes of their own, waits until every mosaic is answered, and measures for so long. CPU and memory are the
+- mixed: four HEVC 1080p30 cameras, 28 of 480x360 to 768x432 at 10 to 12.5 frames a second, most of them in motion;
+  yolo-fastest-1.1-xl
+- hd: 32 cameras of 1080p25 (H.264, 3 Mbit/s), four of them in motion, the others still; yolo-fastest-1.1
+
+Starts the simulator and the daemon in processes of their own, waits until every mosaic is answered, and measures for so
+long. CPU and memory are the
 children's own (/proc), rates are differences of /metrics, the latency's quantiles are interpolated in its histogram as
 Prometheus does.
 """
@@ -24,20 +28,38 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
+if __name__ == "__main__":
+    # Python puts this folder first, where capture.py and simulator.py would stand for the packages of their names.
+    sys.path[0] = str(Path(__file__).parents[1])
+
+from bench.clips import provide
 from daemon.demo import Process, free_port
 from daemon.demo_material import DemoError
 from daemon.metrics import Sample, parse
 
 DATA = Path(__file__).parents[1].parent / "shared" / "data"
-VIDEOS = (
-    "Retail02_short.mp4:4",
-    "pets09-s2l1.mp4",
-    "one-by-one-person-detection.mp4",
-    "car-detection.mp4",
-)
+MIXED = ("Retail02_short.mp4:4", "pets09-s2l1.mp4", "one-by-one-person-detection.mp4", "car-detection.mp4")
 CAMERAS = 32
+HD_MOVING = 4
 START_S = 60.0
 HTTP_PORT = 9109
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """What is measured."""
+
+    videos: tuple[str, ...]
+    """Files, with their shares."""
+    model: str
+
+
+def scenario(name: str) -> Scenario:
+    """Return a scenario by its name, its clips made."""
+    if name == "mixed":
+        return Scenario(tuple(str(DATA / "videos" / video) for video in MIXED), "yolo-fastest-1.1-xl")
+    moving, still = provide(is_moving=True), provide(is_moving=False)
+    return Scenario((f"{moving}:{HD_MOVING}", f"{still}:{CAMERAS - HD_MOVING}"), "yolo-fastest-1.1")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +90,15 @@ class MainJob:
     """Seconds in the engine for one mosaic."""
     frames_hz: float
     analyzed_hz: float
+    least_awake_hz: float
+    """Frames analyzed a second, of the camera in motion (awake at the end) that was analyzed least."""
+    least_asleep_hz: float
+    """Likewise, of the others."""
+    asleep: int
+    """Cameras of which only key frames were decoded at the end."""
+    worst_lag_s: float
+    """How late the supervisor's loop was at most, by its own measure; nothing else waits longer for it."""
+    slowest_scrape_s: float
     dropped_hz: dict[str, float]
     """By reason."""
     latency_p50_s: float
@@ -147,10 +178,10 @@ def busy_s() -> float:
 
 
 @contextmanager
-def staged(folder: Path, videos: Sequence[str], cameras: int) -> Iterator[tuple[Process, Process, int]]:
+def staged(folder: Path, job: Scenario, cameras: int) -> Iterator[tuple[Process, Process, int]]:
     """Run simulator and daemon in ``folder``; yield both and the daemon's HTTP port."""
     roster, port = folder / "cameras.yaml", free_port(HTTP_PORT)
-    model = DATA / "weights" / "yolo-fastest" / "yolo-fastest-1.1-xl"
+    model = DATA / "weights" / "yolo-fastest" / job.model
     settings = {
         "state_dir": str(folder),
         "http": {"port": port},
@@ -159,7 +190,7 @@ def staged(folder: Path, videos: Sequence[str], cameras: int) -> Iterator[tuple[
         "sinks": {"jsonl": {"empty": True}},
     }
     (folder / "mosaicd.yaml").write_text(json.dumps(settings))
-    shares = [argument for video in videos for argument in ("--video", str(DATA / "videos" / video))]
+    shares = [argument for video in job.videos for argument in ("--video", video)]
     rtsp = ["--cameras", str(cameras), "--port", "0", "--roster", str(roster)]
     simulator = Process("simulate", [sys.executable, "-m", "daemon.cli", "simulate", *rtsp, *shares], folder)
     try:
@@ -188,9 +219,9 @@ def scrape(port: int) -> tuple[Sample, ...]:
         return ()
 
 
-def measure(folder: Path, seconds: float, settle_s: float = 5.0, *, is_quiet: bool = False) -> MainJob:
+def measure(folder: Path, job: Scenario, seconds: float, settle_s: float = 5.0, *, is_quiet: bool = False) -> MainJob:
     """Run the main job in ``folder`` and measure it for so many seconds after it has settled."""
-    with staged(folder, VIDEOS, CAMERAS) as (simulator, daemon, port):
+    with staged(folder, job, CAMERAS) as (simulator, daemon, port):
         began = time.monotonic()
         while True:
             daemon.check()
@@ -207,12 +238,17 @@ def measure(folder: Path, seconds: float, settle_s: float = 5.0, *, is_quiet: bo
         time.sleep(settle_s)
         busy_before_s = busy_s()
         before, cpus, start = scrape(port), (cpu_s(simulator.pid), cpu_s(daemon.pid)), time.monotonic()
-        memory = []
+        memory: list[float] = []
+        lags_s: list[float] = []
+        scrapes_s: list[float] = []
         for _ in track(
             range(int(seconds)), "measuring", transient=True, disable=is_quiet, console=Console(stderr=True)
         ):
             time.sleep(max(0.0, start + len(memory) + 1 - time.monotonic()))
             memory.append(round(memory_mib(daemon.pid), 1))
+            asked_s = time.monotonic()
+            lags_s.append(total(scrape(port), "mosaicd_loop_lag_seconds"))
+            scrapes_s.append(time.monotonic() - asked_s)
         after, spent, took_s = scrape(port), (cpu_s(simulator.pid), cpu_s(daemon.pid)), time.monotonic() - start
         all_busy_s = busy_s() - busy_before_s
 
@@ -224,6 +260,12 @@ def measure(folder: Path, seconds: float, settle_s: float = 5.0, *, is_quiet: bo
         mosaic: (count - answered[mosaic]) / took_s
         for mosaic, count in by(after, "mosaic", "mosaicd_mosaic_answered_total").items()
     }
+    analyzed = by(before, "camera", "mosaicd_camera_frames_analyzed_total")
+    rates = {
+        camera: (count - analyzed[camera]) / took_s
+        for camera, count in by(after, "camera", "mosaicd_camera_frames_analyzed_total").items()
+    }
+    asleep = {camera for camera, value in by(after, "camera", "mosaicd_camera_asleep").items() if value}
     own_cores = rate("mosaicd_capture_cpu_seconds_total") + rate("mosaicd_worker_cpu_seconds_total")
     own_cores += (spent[0] + spent[1] - cpus[0] - cpus[1]) / took_s
     reasons = sorted({s.labels["reason"] for s in after if s.name == "mosaicd_camera_frames_dropped_total"})
@@ -245,6 +287,11 @@ def measure(folder: Path, seconds: float, settle_s: float = 5.0, *, is_quiet: bo
         ),
         frames_hz=round(rate("mosaicd_camera_frames_total"), 1),
         analyzed_hz=round(rate("mosaicd_camera_frames_analyzed_total"), 1),
+        least_awake_hz=round(min((hz for c, hz in rates.items() if c not in asleep), default=0.0), 2),
+        least_asleep_hz=round(min((hz for c, hz in rates.items() if c in asleep), default=0.0), 2),
+        asleep=len(asleep),
+        worst_lag_s=round(max(lags_s), 3),
+        slowest_scrape_s=round(max(scrapes_s), 3),
         dropped_hz={r: round(rate("mosaicd_camera_frames_dropped_total", reason=r), 2) for r in reasons},
         latency_p50_s=round(quantile(before, after, 0.5), 3),
         latency_p99_s=round(quantile(before, after, 0.99), 3),
@@ -271,6 +318,11 @@ def show(job: MainJob) -> Table:
         "(simulator, CPU-seconds a camera-second)": f"{job.simulator_cpu_s:.4f}",
         "frames decoded": f"{job.frames_hz}/s",
         "frames analyzed": f"{job.analyzed_hz}/s",
+        "cameras asleep": f"{job.asleep} of {job.cameras}",
+        "analyzed least, awake": f"{job.least_awake_hz}/s",
+        "analyzed least, asleep": f"{job.least_asleep_hz}/s",
+        "supervisor's loop late by, at most": f"{job.worst_lag_s * 1000:.0f} ms",
+        "slowest scrape of the metrics": f"{job.slowest_scrape_s * 1000:.0f} ms",
         **{f"frames dropped: {reason}": f"{hz}/s" for reason, hz in job.dropped_hz.items()},
         "latency capture to sighting, p50": f"{job.latency_p50_s * 1000:.0f} ms",
         "latency capture to sighting, p99": f"{job.latency_p99_s * 1000:.0f} ms",
@@ -287,6 +339,7 @@ def show(job: MainJob) -> Table:
 def main() -> int:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--scenario", choices=("mixed", "hd"), default="mixed", help="which cameras (mixed)")
     parser.add_argument("--seconds", type=float, default=60.0, help="how long to measure (60)")
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     arguments = parser.parse_args()
@@ -295,7 +348,7 @@ def main() -> int:
         return 1
     with tempfile.TemporaryDirectory(prefix="mosaicd-bench-") as folder:
         try:
-            job = measure(Path(folder), arguments.seconds)
+            job = measure(Path(folder), scenario(arguments.scenario), arguments.seconds)
         except (DemoError, TimeoutError) as error:
             print(f"main_job: {error}", file=sys.stderr)
             return 1

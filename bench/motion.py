@@ -30,6 +30,10 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
+if __name__ == "__main__":
+    # Python puts this folder first, where capture.py and simulator.py would stand for the packages of their names.
+    sys.path[0] = str(Path(__file__).parents[1])
+
 from capture.motion import MotionGate, SizeHint
 
 VIDEOS = Path(__file__).resolve().parents[2] / "shared" / "data" / "videos"

@@ -18,6 +18,10 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
+if __name__ == "__main__":
+    # Python puts this folder first, where capture.py and simulator.py would stand for the packages of their names.
+    sys.path[0] = str(Path(__file__).parents[1])
+
 from capture.channel import Received
 from capture.layout import GREY, Canvas
 from capture.messages import Answer, Assign, Load, Ready

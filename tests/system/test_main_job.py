@@ -2,14 +2,14 @@
 
 import pytest
 
-from bench.main_job import measure
+from bench.main_job import measure, scenario
 
 pytestmark = [pytest.mark.slow, pytest.mark.data]
 
 
 @pytest.mark.timeout(240)
 def test_32_cameras_are_up_and_answered_and_nothing_grows(tmp_path, data):
-    job = measure(tmp_path, seconds=30, is_quiet=True)
+    job = measure(tmp_path, scenario("mixed"), seconds=30, is_quiet=True)
     assert job.cameras_up == 32
     assert job.mosaics == 8
     assert job.least_answered_hz > 0
