@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar, get_args
 import typer
 
 from capture.exits import ExitCode
+from daemon.cli_models import SETTINGS, SettingsOption, StateDirOption
 
 if TYPE_CHECKING:
     from inference.engine import DeviceKind, ModelFiles, Precision
@@ -35,12 +36,14 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-ModelOption = Annotated[Path, typer.Option("--model", metavar="CFG", help="A Darknet network.")]
+ModelOption = Annotated[
+    Path, typer.Option("--model", metavar="CFG|NAME", help="A Darknet network, or the name of a stored model.")
+]
 WeightsOption = Annotated[
-    Path | None, typer.Option("--weights", metavar="FILE", help="Its weights; beside the cfg otherwise.")
+    Path | None, typer.Option("--weights", metavar="FILE", help="Its weights; stored or beside the cfg otherwise.")
 ]
 NamesOption = Annotated[
-    Path | None, typer.Option("--names", metavar="FILE", help="Its labels; beside the cfg otherwise.")
+    Path | None, typer.Option("--names", metavar="FILE", help="Its labels; stored or beside the cfg otherwise.")
 ]
 DeviceOption = Annotated[str, typer.Option("--device", metavar="cpu|gpu", help="What executes the model.")]
 CacheOption = Annotated[
@@ -52,7 +55,7 @@ JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object instea
 
 @app.command(
     epilog="[bold]Examples[/bold]\n\n"
-    "mosaicd bench accuracy coco64 --model yolo-fastest-1.1-xl.cfg --names coco.names\n\n"
+    "mosaicd bench accuracy coco64 --model yolo-fastest-1.1-xl\n\n"
     "mosaicd bench accuracy coco64 --model net.cfg --tile 320x320 --input single,mosaic --json\n\n"
     "mosaicd bench accuracy street.mp4 --truth street.gt.txt --model net.cfg --limit 200\n\n"
     "mosaicd bench accuracy coco64 --model net.cfg --precision bfloat16 --remember /var/lib/mosaicd/cache\n\n"
@@ -99,6 +102,8 @@ def accuracy(
         typer.Option(metavar="FOLDER", help="The daemon's cache folder: keep what precisions lose there."),
     ] = None,
     cache: CacheOption = None,
+    settings: SettingsOption = None,
+    state_dir: StateDirOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Measure mAP@.5 and recall for single frames, tiles and mosaics at the same tile size: the mosaic tax."""
@@ -112,7 +117,7 @@ def accuracy(
     from inference.evaluation.verdicts import VerdictsError
     from inference.evaluation.verdicts import remember as keep
 
-    files = _files(model, weights, names)
+    files = _files(model, weights, names, _state_dir(settings, state_dir))
     on = _device(device)
     engines = _engines(engine, on)
     precisions = _precisions(precision, engines, on)
@@ -167,7 +172,7 @@ def accuracy(
 
 @app.command(
     epilog="[bold]Examples[/bold]\n\n"
-    "mosaicd bench infer --model yolo-fastest-1.1-xl.cfg --names coco.names\n\n"
+    "mosaicd bench infer --model demo\n\n"
     "mosaicd bench infer --model net.cfg --size 640x384 --batch 1,2,4 --threads 2\n\n"
     "mosaicd bench infer --model net.cfg --engine openvino --precision bfloat16 --photos coco64/images --json\n\n"
     "Exit code: 0 if all was measured, 1 if not."
@@ -197,6 +202,8 @@ def infer(
     ] = None,
     device: DeviceOption = "cpu",
     cache: CacheOption = None,
+    settings: SettingsOption = None,
+    state_dir: StateDirOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Measure speed, memory and use of the arithmetic: engine x precision x input x batch."""
@@ -205,7 +212,7 @@ def infer(
     from inference.evaluation.truth import PHOTO_SUFFIXES
     from inference.inputs import InputKind
 
-    files = _files(model, weights, names)
+    files = _files(model, weights, names, _state_dir(settings, state_dir))
     on = _device(device)
     engines = _engines(engine, on)
     precisions = _precisions(precision, engines, on)
@@ -241,16 +248,34 @@ def infer(
     _end(problems(table))
 
 
-def _files(cfg: Path, weights: Path | None, names: Path | None) -> "ModelFiles":
+def _files(model: Path, weights: Path | None, names: Path | None, state_dir: Path) -> "ModelFiles":
+    """Of a stored model, or of a cfg with what lies beside it; absolute, and all there."""
+    from daemon.models.errors import ModelsError
+    from daemon.models.store import resolve
     from inference.engine import ModelFiles
 
-    beside = [cfg.with_suffix(".names"), cfg.with_name("coco.names"), *sorted(cfg.parent.glob("*.names"))]
-    found = next((path for path in beside if path.is_file()), beside[0])
-    files = ModelFiles(cfg, weights or cfg.with_suffix(".weights"), names or found)
-    for path, option in ((files.cfg, "--model"), (files.weights, "--weights"), (files.names, "--names")):
+    if model.is_file() or model.suffix == ".cfg" or len(model.parts) != 1:
+        beside = [model.with_suffix(".names"), model.with_name("coco.names"), *sorted(model.parent.glob("*.names"))]
+        labels = next((path for path in beside if path.is_file()), beside[0])
+        found = ModelFiles(model, model.with_suffix(".weights"), labels)
+    else:
+        try:
+            paths = resolve(model.name, state_dir)
+        except ModelsError as error:
+            raise typer.BadParameter(str(error), param_hint="--model") from None
+        found = ModelFiles(paths.cfg, paths.weights, paths.names)
+    files = ModelFiles(found.cfg.absolute(), (weights or found.weights).absolute(), (names or found.names).absolute())
+    named = ((files.cfg, model, "--model"), (files.weights, weights, "--weights"), (files.names, names, "--names"))
+    for path, word, option in named:
         if not path.is_file():
-            raise typer.BadParameter(f"no such file: {path}", param_hint=option)
-    return ModelFiles(files.cfg.absolute(), files.weights.absolute(), files.names.absolute())
+            raise typer.BadParameter(f"no such file: {word or path}", param_hint=option)
+    return files
+
+
+def _state_dir(settings: Path | None, state_dir: Path | None) -> Path:
+    from daemon.check import find_state_dir
+
+    return (state_dir or find_state_dir(settings or SETTINGS, (), {})).absolute()
 
 
 def _truths(pictures: Path, truth: Path | None, names: Path | None, files: "ModelFiles", limit: int) -> "TruthSet":

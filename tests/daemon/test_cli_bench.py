@@ -131,6 +131,47 @@ def test_a_verdict_wants_many_photos(tmp_path: Path, model: Model) -> None:
     assert not (tmp_path / "cache").exists()
 
 
+def store(state: Path, name: str, model: Model) -> Path:
+    """A state folder with a model under this name."""
+    folder = state / "models" / name
+    folder.mkdir(parents=True)
+    for path in (model.cfg, model.weights, model.names):
+        (folder / f"model{path.suffix}").write_bytes(path.read_bytes())
+    return state
+
+
+def test_a_stored_model_has_a_name(tmp_path: Path, model: Model) -> None:
+    state = store(tmp_path / "state", "mine", model)
+    settings = tmp_path / "mosaicd.yaml"
+    settings.write_text(f"state_dir: {state}\n")
+    photos = write_photos(tmp_path / "p", 1)
+    names = tmp_path / "other.names"
+    names.write_text("zebra\ngiraffe\n")
+    for where in (("--state-dir", state), ("--settings", settings)):
+        # As far as the photos' labels: the model's have been read.
+        code, _, errors = invoke("accuracy", photos, "--model", "mine", *where, "--truth-names", names)
+        assert code == 1
+        assert "it knows red, green" in errors
+    code, _, errors = invoke("accuracy", photos, "--model", "demo", "--truth-names", names)
+    assert code == 1
+    assert "it knows person, bicycle" in errors
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("mine", "there is no model 'mine'. There are: "),
+        ("yolov4", "Run: mosaicd models fetch yolov4 --state-dir"),
+        ("mine.cfg", "no such file: mine.cfg"),
+        ("models/mine", "no such file: models/mine"),
+    ],
+)
+def test_a_model_that_is_not_there_is_a_usage_error(tmp_path: Path, name: str, words: str) -> None:
+    code, _, errors = invoke("infer", "--model", name, "--state-dir", tmp_path)
+    assert code == 2
+    assert words in " ".join(errors.replace("│", " ").split())
+
+
 @pytest.mark.slow
 def test_the_tax_is_printed_and_precisions_are_remembered(tmp_path: Path, model: Model, cache: Path) -> None:
     folder = write_photos(tmp_path / "p", 36)
