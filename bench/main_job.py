@@ -143,8 +143,8 @@ def quantile(before: Sequence[Sample], after: Sequence[Sample], q: float) -> flo
     return low_s
 
 
-def memory_mib(root: int) -> float:
-    """Return the proportional set size of a process and all below it (proc(5), smaps_rollup)."""
+def descendants(root: int) -> list[int]:
+    """Return a process and all below it (proc(5), stat)."""
     parents: dict[int, list[int]] = {}
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
@@ -153,10 +153,17 @@ def memory_mib(root: int) -> float:
             except (OSError, IndexError):
                 continue
             parents.setdefault(parent, []).append(int(entry.name))
-    kib, todo = 0, [root]
+    found, todo = [], [root]
     while todo:
-        pid = todo.pop()
-        todo += parents.get(pid, [])
+        found.append(todo.pop())
+        todo += parents.get(found[-1], [])
+    return found
+
+
+def memory_mib(root: int) -> float:
+    """Return the proportional set size of a process and all below it (proc(5), smaps_rollup)."""
+    kib = 0
+    for pid in descendants(root):
         try:
             lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
         except OSError:
