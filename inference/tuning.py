@@ -45,13 +45,20 @@ class Question:
     """How many there will be; None: one for each so many threads, and no more than mosaics."""
     inputs: tuple[InputKind, ...]
     threads: tuple[int, ...]
-    """Rising."""
+    """The one number, or the fewest and the most."""
     cache_dir: Path
 
     @property
     def is_open(self) -> bool:
         """Whether anything has to be measured."""
         return len(self.inputs) > 1 or len(self.threads) > 1
+
+    @property
+    def thread_counts(self) -> tuple[int, ...]:
+        """Those that are compared, rising: the powers of two between the fewest and the most as well."""
+        fewest, most = self.threads[0], self.threads[-1]
+        between = (1 << power for power in range(most.bit_length()))
+        return tuple(sorted({fewest, most, *(count for count in between if fewest < count < most)}))
 
     def runners(self, threads: int) -> int:
         """How many workers of so many threads there would be."""
@@ -78,11 +85,12 @@ def tune(question: Question, say: Callable[[str], None], start: Callable[[], Mea
         return kept
     say("measuring how the model runs best on this machine")
     rates: dict[str, float] = {}
-    threads = question.threads[0]
-    if len(question.threads) > 1:
-        found = _rates(question, [(question.inputs[0], count) for count in question.threads], start)
-        threads = choose_threads(dict(zip(question.threads, found, strict=True)))
-        rates |= {f"threads={count}": rate for count, rate in zip(question.threads, found, strict=True)}
+    counts = question.thread_counts
+    threads = counts[0]
+    if len(counts) > 1:
+        found = _rates(question, [(question.inputs[0], count) for count in counts], start)
+        threads = choose_threads(dict(zip(counts, found, strict=True)))
+        rates |= {f"threads={count}": rate for count, rate in zip(counts, found, strict=True)}
     kind = question.inputs[0]
     if len(question.inputs) > 1:
         found = _rates(question, [(each, threads) for each in question.inputs], start)
@@ -168,9 +176,9 @@ def _name(question: Question) -> str:
         question.device,
         question.canvas_wh,
         question.cores,
-        [question.runners(count) for count in question.threads],
+        [question.runners(count) for count in question.thread_counts],
         question.inputs,
-        question.threads,
+        question.thread_counts,
         _cpu_model(),
         source_digest([Path(__file__)]),
     )
@@ -186,6 +194,6 @@ def _cpu_model(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
 def _kept(value: object, question: Question) -> Tuned | None:
     match value:
         case {"input": str(kind), "threads": int(threads), "mosaics_per_s": dict(rates)}:
-            if kind in question.inputs and threads in question.threads:
+            if kind in question.inputs and threads in question.thread_counts:
                 return Tuned(question.inputs[question.inputs.index(kind)], threads, rates)
     return None

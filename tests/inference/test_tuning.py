@@ -69,6 +69,14 @@ def test_as_many_workers_are_reckoned_with_as_there_would_be(
     assert asked.runners(threads) == runners
 
 
+@pytest.mark.parametrize(
+    ("threads", "counts"),
+    [((1,), (1,)), ((4,), (4,)), ((1, 2), (1, 2)), ((1, 6), (1, 2, 4, 6)), ((1, 16), (1, 2, 4, 8, 16))],
+)
+def test_powers_of_two_are_tried_up_to_all_cores(tmp_path: Path, threads: tuple[int, ...], counts: tuple[int, ...]):
+    assert replace(question(tmp_path), threads=threads).thread_counts == counts
+
+
 class Stub:
     """Stands for a measuring process that takes so many seconds a mosaic."""
 
@@ -94,16 +102,17 @@ class Stub:
         return Timed((0.1,), (0.0,), self._peak_mib, self._peak_mib, None, None)
 
 
-@pytest.mark.parametrize(("peak_mib", "started"), [(100.0, 5), (1500.0, 3), (100_000.0, 2)])
+@pytest.mark.parametrize(("peak_mib", "started"), [(100.0, 15), (800.0, 9), (100_000.0, 5)])
 def test_no_more_processes_are_started_than_half_the_memory_holds(tmp_path: Path, peak_mib: float, started: int):
-    """Each way has a quarter of 16 GB: four of one thread and one of sixteen, where that holds them."""
+    """Each way has a tenth of 16 GB: four each of one, two and four threads, two of eight, one of sixteen."""
     Stub.started = 0
     asked = replace(question(tmp_path), cores=16, threads=(1, 16), inputs=("mosaic",))
     tuned = tune(asked, lambda what: None, lambda: Stub(peak_mib))  # type: ignore[arg-type, return-value]
     assert Stub.started == started
     # As fast each, but eight of them: what was measured of a few counts for all.
     assert tuned.threads == 1
-    assert tuned.mosaics_per_s == {"threads=1": pytest.approx(80), "threads=16": pytest.approx(10)}
+    rates = {"threads=1": 80, "threads=2": 80, "threads=4": 40, "threads=8": 20, "threads=16": 10}
+    assert tuned.mosaics_per_s == pytest.approx(rates)
 
 
 def refuse() -> Measurer:
