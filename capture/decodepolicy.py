@@ -11,7 +11,7 @@ feeds each packet and what it learns of motion; one thread uses a policy, for on
       ▲  └────── ... chain broken ──────► WAKING ────── next key frame ──────────► │
       └───────────────────────── nothing moved for quiet_s ────────────────────────┘
 
-A camera whose key frames are too far apart for ``idle_fps`` does not sleep.
+A camera whose key frames are too far apart for ``idle_fps`` does not sleep; nor does one that has none.
 """
 
 from collections import deque
@@ -70,9 +70,11 @@ class DecodePolicy:
     options: PolicyOptions
     alertness: Alertness = field(init=False)
     _last_motion_s: float = field(default=0.0, init=False)
+    _began_s: float | None = field(default=None, init=False)
+    """When the first packet came."""
     _last_key_s: float | None = field(default=None, init=False)
-    _blind_since_s: float | None = field(default=None, init=False)
-    """Since when it has waited for a key frame to start with."""
+    _waking_since_s: float | None = field(default=None, init=False)
+    """Since when it has waited for a key frame to start with; None where it does not, or has just begun to."""
     _gops_s: deque[float] = field(default_factory=lambda: deque(maxlen=GOPS), init=False)
     _kept: int = field(default=0, init=False)
     _is_chained: bool = field(default=False, init=False)
@@ -111,6 +113,8 @@ class DecodePolicy:
 
     def packet(self, is_key: bool, is_due: bool, now_s: float) -> Verb:
         """Take note of a packet; ``is_due`` says whether a frame that came now would be analyzed."""
+        if self._began_s is None:
+            self._began_s = now_s
         if is_key:
             if self._last_key_s is not None:
                 self._gops_s.append(now_s - self._last_key_s)
@@ -145,21 +149,20 @@ class DecodePolicy:
 
     def _decode(self, is_key: bool, now_s: float) -> Verb:
         if is_key:
-            self._is_chained, self._kept = True, 0
+            self._is_chained, self._kept, self._waking_since_s = True, 0, None
             if self.alertness is Alertness.WAKING:
                 self.alertness = Alertness.AWAKE
             self._doze(now_s)
         return Verb.DECODE
 
     def _inter_packet(self, now_s: float) -> Verb:
-        if self._blind_since_s is None:
-            self._blind_since_s = now_s
-        seen_s = self._last_key_s if self._last_key_s is not None else self._blind_since_s
-        if self.is_asleep and (self.is_gop_too_long or now_s - seen_s > self._limit_s):
+        if self.is_asleep and not self._may_sleep(now_s):
             self.note_motion(now_s)  # unseen for too long: as if something had moved
         if self.alertness is not Alertness.WAKING:
-            self._blind_since_s = now_s
-        elif now_s - self._blind_since_s > BLIND_START_S:
+            self._waking_since_s = None
+        elif self._waking_since_s is None:
+            self._waking_since_s = now_s
+        elif now_s - self._waking_since_s > BLIND_START_S:
             self.alertness = Alertness.AWAKE
         self._doze(now_s)
         if self.alertness is Alertness.AWAKE:
@@ -181,5 +184,10 @@ class DecodePolicy:
 
     def _doze(self, now_s: float) -> None:
         is_quiet = now_s - self._last_motion_s >= self.options.quiet_s
-        if self.is_adaptive and self.alertness is Alertness.AWAKE and is_quiet and not self.is_gop_too_long:
+        if self.is_adaptive and self.alertness is Alertness.AWAKE and is_quiet and self._may_sleep(now_s):
             self.alertness = Alertness.ASLEEP
+
+    def _may_sleep(self, now_s: float) -> bool:
+        """Whether key frames alone show enough: they come often, and the last one has not been long ago."""
+        seen_s = self._began_s if self._last_key_s is None else self._last_key_s
+        return not self.is_gop_too_long and (seen_s is None or now_s - seen_s <= self._limit_s)
