@@ -15,7 +15,7 @@ HOLD_S: Mapping[Flaw, float] = {
     Flaw.BLIND: 5.0,
     Flaw.CLOCK: 0.0,  # measured over long enough
     Flaw.FLOOD: 3.0,
-    Flaw.LONG_GOP: 0.0,
+    Flaw.LONG_GOP: 10.0,  # a pause between two key frames is forgotten after three good intervals
     Flaw.BEHIND: 5.0,
 }
 """How long each must hold before it is told, and be gone before it is taken back. A picture is frozen after the
