@@ -4,19 +4,20 @@ FFmpeg follows a redirect to wherever it points, and takes the password along: i
 is let near a camera, one DESCRIBE (RTSP, RFC 2326 10.2) or GET (HTTP) without credentials goes ahead, and whoever
 answers 3xx is refused. What remains: a camera that redirects only those who have shown a password.
 
-Called by a reader's thread; blocks for ``timeout_s`` at most.
+Called by a reader's thread; blocks for ``timeout_s`` at most, but for the resolver, which knows no limit.
 """
 
+import re
 import socket
 import ssl
 import time
-from contextlib import suppress
 from urllib.parse import SplitResult, urlsplit
 
 from capture.failures import SourceError, because
 from capture.messages import PORTS, Reason
 
 ANSWER_BYTES = 8192
+_STATUS_LINE = re.compile(rb"(?:RTSP|HTTP)/\S+[ \t]+([0-9]{3})(?:\s|$)")
 _REDIRECTIONS = range(300, 400)
 _NOT_FOUND = 404
 _UNAUTHORIZED = (401, 403)
@@ -32,7 +33,7 @@ def look_ahead(url: str, timeout_s: float, *, has_credentials: bool) -> None:
     failure: SourceError | None = None
     answer = b""
     try:
-        with _connect(parts, timeout_s) as peer:
+        with _connect(parts, deadline_s) as peer:
             peer.sendall(_request(url, parts))
             answer = _read_head(peer, deadline_s)
     except ConnectionRefusedError:
@@ -55,12 +56,12 @@ def look_ahead(url: str, timeout_s: float, *, has_credentials: bool) -> None:
 
 
 def _judge(answer: bytes, has_credentials: bool) -> SourceError | None:
-    words = answer.partition(b"\r\n")[0].split(None, 2)
     if not answer:
         return because(Reason.ENDED)
-    if len(words) < 2 or not words[0].startswith((b"RTSP/", b"HTTP/")) or not words[1].isdigit():
+    line = _STATUS_LINE.match(answer)
+    if line is None:
         return None
-    status = int(words[1][:3])
+    status = int(line[1])
     if status in _REDIRECTIONS:
         return because(Reason.REDIRECTED)
     if status == _NOT_FOUND:
@@ -70,8 +71,9 @@ def _judge(answer: bytes, has_credentials: bool) -> SourceError | None:
     return None
 
 
-def _connect(parts: SplitResult, timeout_s: float) -> socket.socket:
-    peer = socket.create_connection((parts.hostname or "", parts.port or PORTS[parts.scheme]), timeout_s)
+def _connect(parts: SplitResult, deadline_s: float) -> socket.socket:
+    address = (parts.hostname or "", parts.port or PORTS[parts.scheme])
+    peer = socket.create_connection(address, _left_s(deadline_s))
     if parts.scheme not in ("rtsps", "https"):
         return peer
     try:
@@ -79,6 +81,7 @@ def _connect(parts: SplitResult, timeout_s: float) -> socket.socket:
         context = ssl.create_default_context()
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
+        peer.settimeout(_left_s(deadline_s))
         return context.wrap_socket(peer, server_hostname=parts.hostname)
     except BaseException:
         peer.close()
@@ -96,13 +99,17 @@ def _read_head(peer: socket.socket, deadline_s: float) -> bytes:
     """Read to the end of the first line at least; who drips is not waited for beyond the deadline."""
     head = b""
     while b"\r\n" not in head and len(head) < ANSWER_BYTES:
-        left_s = deadline_s - time.monotonic()
-        if left_s <= 0:
-            raise TimeoutError
-        peer.settimeout(left_s)
-        with suppress(ssl.SSLWantReadError):
-            received = peer.recv(4096)
-            if not received:
-                break
-            head += received
+        peer.settimeout(_left_s(deadline_s))
+        received = peer.recv(4096)
+        if not received:
+            break
+        head += received
     return head
+
+
+def _left_s(deadline_s: float) -> float:
+    """Return how long there is still to wait. Raises TimeoutError when it is over."""
+    left_s = deadline_s - time.monotonic()
+    if left_s <= 0:
+        raise TimeoutError
+    return left_s
