@@ -5,13 +5,18 @@ spoiled frame are spoiled too. So from a flagged frame, or from a gap in the cam
 frame nothing is used (measured: that removes 53 of the 55).
 """
 
+from collections import deque
 from dataclasses import dataclass, field
 
 GAP_RATIO = 1.8
 """A step of the camera's clock that is so many usual ones has a frame missing."""
 STEADY_RATIO = 0.2
 STEADY_STEPS = 30
-"""Only a camera whose last steps were all alike within 20 % is believed to have a gap: others leave out frames."""
+"""A gap after so many steps that were all alike, within 20 %, is believed."""
+RUNS = 4
+"""Of gaps that come more often so many are looked at: cameras leave out frames regularly, ways lose them by chance."""
+RUN_STEPS = 4
+"""And they leave more frames in than out."""
 LIMIT_S = 10.0
 """So long after the last sign of damage frames are used again, key frame or not: streams that refresh gradually have
 none, and what an encoder has coded anew since then is most of the picture."""
@@ -28,6 +33,9 @@ class DamageRule:
     _last_pts_s: float | None = field(default=None, init=False)
     _usual_s: float = field(default=0.0, init=False)
     _steady: int = field(default=0, init=False)
+    """Steps alike since the last that was not."""
+    _runs: deque[int] = field(default_factory=lambda: deque(maxlen=RUNS), init=False)
+    """How many steps alike came before each of the last gaps."""
 
     def packet(self, pts_s: float | None, is_key: bool, now_s: float) -> bool:
         """Take note of a packet; return whether a frame is missing before it. A key frame needs none before it."""
@@ -37,14 +45,20 @@ class DamageRule:
         if last is None:
             return False
         step_s = pts_s - last
-        if self._steady >= STEADY_STEPS and GAP_RATIO * self._usual_s <= step_s <= LIMIT_S:
-            self.gaps += 1
-            self._steady = STEADY_STEPS // 2  # two gaps in a row are how this camera is
-            if not is_key:
-                self.lose(now_s)
-            return True
-        self._learn(step_s)
-        return False
+        if not 0 < GAP_RATIO * self._usual_s <= step_s <= LIMIT_S:
+            self._learn(step_s)
+            return False
+        is_steady = self._steady >= STEADY_STEPS
+        self._runs.append(self._steady)
+        self._steady = 0
+        if not (is_steady or self._is_losing):
+            if not any(list(self._runs)[-3:]):
+                self._relearn(step_s)  # its usual step is a longer one now
+            return False
+        self.gaps += 1
+        if not is_key:
+            self.lose(now_s)
+        return True
 
     def frame(self, is_flagged: bool, is_key: bool, now_s: float) -> bool:
         """Take note of a decoded frame; return whether it may be used."""
@@ -58,9 +72,19 @@ class DamageRule:
         """Something is missing: nothing can be used until the next clean key frame."""
         self.is_damaged, self._since_s = True, now_s
 
+    @property
+    def _is_losing(self) -> bool:
+        """Whether gaps that come often come by chance; the longest run may be of the time before they began."""
+        runs = sorted(self._runs)
+        return len(runs) == RUNS and runs[-2] - runs[0] > 2 and runs[-2] >= RUN_STEPS
+
     def _learn(self, step_s: float) -> None:
         if self._usual_s > 0 and abs(step_s - self._usual_s) <= STEADY_RATIO * self._usual_s:
-            self._steady = min(self._steady + 1, STEADY_STEPS)
+            self._steady += 1
             self._usual_s += 0.1 * (step_s - self._usual_s)
         else:
-            self._usual_s, self._steady = max(step_s, 0.0), 0
+            self._relearn(step_s)
+
+    def _relearn(self, step_s: float) -> None:
+        self._usual_s, self._steady = max(step_s, 0.0), 0
+        self._runs.clear()
