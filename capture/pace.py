@@ -49,6 +49,10 @@ class Pace:
         """Whether the camera's clock runs fast or slow."""
         return self.clock_ratio is not None and abs(self.clock_ratio - 1.0) > RATIO_TOLERANCE
 
+    @property
+    def _base_s(self) -> float:
+        return self._least_s if self._least_before_s is None else min(self._least_s, self._least_before_s)
+
     def arrive(self, pts_s: float | None, arrived_s: float) -> Pacing:
         """Take note of a packet; ``pts_s`` in seconds, ``arrived_s`` monotonic."""
         if pts_s is None or not isfinite(pts_s):
@@ -59,16 +63,16 @@ class Pace:
             self._restart(difference_s, arrived_s)
             return Pacing()
         step_s, waited_s = pts_s - last[0], arrived_s - last[1]
-        # A late arrival whose pts goes on is a pause; a clock that was set steps without one.
-        if step_s < -JUMP_S or step_s - waited_s > JUMP_S:
+        # A late arrival whose pts goes on is a pause; a clock that was set steps without one. The packet before may
+        # have been late itself: FFmpeg's parser holds one back until the next has come.
+        if step_s < -JUMP_S or min(step_s - waited_s, self._base_s - difference_s) > JUMP_S:
             self.jumps += 1
             self._restart(difference_s, arrived_s)
             return Pacing(is_jump=True)
         if arrived_s - self._window_began_s >= WINDOW_S:
             self._turn_window(arrived_s, difference_s)
         self._least_s = min(self._least_s, difference_s)
-        base_s = self._least_s if self._least_before_s is None else min(self._least_s, self._least_before_s)
-        return Pacing(lag_s=0.0 if self.is_clock_wrong else difference_s - base_s)
+        return Pacing(lag_s=0.0 if self.is_clock_wrong else difference_s - self._base_s)
 
     def _restart(self, difference_s: float, arrived_s: float) -> None:
         self._window_began_s, self._least_s, self._least_before_s = arrived_s, difference_s, None
