@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from capture.exits import ExitCode
-from daemon import cli_bench, cli_models
+from daemon import cli_bench, cli_camera, cli_models
 
 if TYPE_CHECKING:
     from daemon.roster import Roster
@@ -38,6 +38,7 @@ app = typer.Typer(
 
 app.add_typer(cli_models.app)
 app.add_typer(cli_bench.app)
+app.add_typer(cli_camera.app, context_settings={"help_option_names": ["-h", "--help"], "obj": os.environ})
 
 SettingsOption = Annotated[Path, typer.Option("--settings", metavar="FILE", help="The settings.", show_default=True)]
 RosterOption = Annotated[
