@@ -5,6 +5,7 @@ What decides is pure: :mod:`capture.decodepolicy`, :mod:`capture.damage`, :mod:`
 """
 
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -19,6 +20,11 @@ from capture.failures import SourceError
 from capture.messages import DecodeMode
 from capture.motion import SizeHint
 from capture.source import Arrival, Source, SourceOptions, Stamp
+
+Pictures = list[av.VideoFrame]
+
+HELD = 16
+"""A decoder holds back no more pictures than this, to put them in order (H.264 A.3.1, H.265 A.4.2: the largest DPB)."""
 
 
 @dataclass(slots=True)
@@ -69,6 +75,12 @@ class Decoder:
         """Whether nothing moved when the motion gate last looked; set by the reader."""
         self._kept: list[Arrival] = []
         """Packets since the last one decoded, in case they are wanted after all."""
+        self._given: deque[Stamp] = deque()
+        """Packets that the decoder has been given, and whose pictures have not come out."""
+        self._is_whole = False
+        """Whether the decoder has been given all packets from a key frame on, but for those kept."""
+        self._start: Stamp | None = None
+        """The key frame that it began with anew, while its picture has not come out."""
         self._shown: Stamp | None = None
         """The key frame that was forced out of a decoder which had to forget it for that, and will see it again."""
 
@@ -79,11 +91,11 @@ class Decoder:
         tally.packets += 1
         tally.bytes += packet.size
         if self._damage.packet(stamp.pts_s, is_key, now_s):
-            self.policy.lose()
+            self._lose()
         if self.backlog.is_behind(stamp.lag_s, now_s):
             tally.behind += 1
             self._forget_kept()
-            self.policy.lose()
+            self._lose()
             self._damage.lose(now_s)
             return
         if not is_key and self.policy.is_adaptive and self._hint.observe(packet.size, is_quiet=self.is_quiet):
@@ -94,13 +106,11 @@ class Decoder:
             return
         if verb is Verb.DROP:
             self._forget_kept()
-            if self._damage.is_damaged:
-                tally.damaged += 1
-            else:
-                tally.undecoded += 1
+            self._is_whole = False
+            self._leave_out(1)
             return
         if is_key:
-            self._forget_kept()
+            yield from self._begin(stamp)
         wanted, self._kept = [*self._kept, arrival], []
         for each in wanted:
             yield from self._decode(each)
@@ -108,47 +118,100 @@ class Decoder:
     def close(self) -> Iterator[Frame]:
         """Count what was kept, for the stream has ended; yield the frames that the decoder still held."""
         self._forget_kept()
-        with suppress(av.error.FFmpegError):
-            for picture in self._context.decode(None):
-                if isinstance(picture.opaque, Stamp):
-                    yield from self._use(picture, picture.opaque)
+        yield from self._empty()
+
+    def _begin(self, key: Stamp) -> Iterator[Frame]:
+        """Prepare for a key frame. Where packets before it were left out, the decoder is to think of none of them."""
+        if self._kept or not self._is_whole:
+            self._forget_kept()
+            yield from self._empty()
+            self._start = key
+        self._is_whole = True
+
+    def _lose(self) -> None:
+        self.policy.lose()
+        self._is_whole = False
 
     def _forget_kept(self) -> None:
         self._tally.undecoded += sum(each.stamp is not self._shown for each in self._kept)
         self._kept = []
 
+    def _leave_out(self, packets: int) -> None:
+        """Count packets of which there is no picture."""
+        if self._damage.is_damaged:
+            self._tally.damaged += packets
+        else:
+            self._tally.undecoded += packets
+
+    def _forget_given(self, held: int) -> None:
+        """Count what the decoder has left out: what nothing refers to, if so told, or what refers to nothing it has."""
+        while len(self._given) > held:
+            self._given.popleft()
+            self._leave_out(1)
+
     def _decode(self, arrival: Arrival) -> Iterator[Frame]:
-        packet, stamp, tally = arrival.packet, arrival.stamp, self._tally
-        shown = self._shown
+        packet, stamp = arrival.packet, arrival.stamp
+        is_again, is_forced = stamp is self._shown, False
         packet.opaque = stamp
+        if not is_again:
+            self._given.append(stamp)
         try:
             pictures = self._context.decode(packet)
-            is_held = packet.is_keyframe and not any(picture.opaque is stamp for picture in pictures)
-            if is_held and self.policy.is_resting:
-                # It waits for packets that it shall not get. To be forced it has to forget, the key frame too.
-                pictures += self._context.decode(None)
-                self._context.flush_buffers()
-                self._shown, self._kept = stamp, [arrival]
-        except av.error.EOFError:
-            return
         except av.error.FFmpegError:
             # Usual after joining in mid-GOP, until the first key frame.
             self._damage.frame(True, False, stamp.arrived_s)
-            tally.damaged += 1
+            if not is_again:
+                self._given.pop()
+                self._tally.damaged += 1
             return
-        if not pictures and self.policy.options.mode is DecodeMode.NO_NONREF:
-            tally.undecoded += 1  # more by the decoder's delay, once a connection
+        if packet.is_keyframe and self.policy.is_resting and not _show(pictures, stamp):
+            # It waits for packets that it shall not get. To be forced it has to forget, the key frame too.
+            pictures += self._drain()
+            is_forced = True
         for picture in pictures:
-            source = picture.opaque if isinstance(picture.opaque, Stamp) else stamp
-            if source is not shown:
-                yield from self._use(picture, source)
+            yield from self._use(picture, picture.opaque if isinstance(picture.opaque, Stamp) else stamp)
+        if is_forced:
+            self._kept, self._start = [arrival], stamp
+            if stamp in self._given:
+                self._given.remove(stamp)  # not even so
+            else:
+                self._shown = stamp
+        self._forget_given(0 if is_forced else HELD)
 
-    def _use(self, picture: av.VideoFrame, stamp: Stamp) -> Iterator[Frame]:
-        if self._damage.frame(picture.is_corrupt, bool(picture.key_frame), stamp.arrived_s):
+    def _drain(self) -> Pictures:
+        """Return what the decoder holds; it forgets everything, and takes packets again."""
+        pictures: Pictures = []
+        with suppress(av.error.FFmpegError):
+            pictures = self._context.decode(None)
+        self._context.flush_buffers()
+        return pictures
+
+    def _empty(self) -> Iterator[Frame]:
+        """Use what the decoder holds, and let it forget everything."""
+        if self._given:
+            for picture in self._drain():
+                yield from self._use(picture, picture.opaque)
+            self._forget_given(0)
+
+    def _use(self, picture: av.VideoFrame, stamp: object) -> Iterator[Frame]:
+        is_leading = self._start is not None  # shown before the key frame, it may refer to what was left out
+        if stamp is self._start or picture.key_frame:
+            self._start, is_leading = None, False
+        if not isinstance(stamp, Stamp) or stamp not in self._given:
+            return  # it has come out before
+        if picture.key_frame:
+            # What was given before it comes out before it, or not at all.
+            self._forget_given(len(self._given) - self._given.index(stamp))
+        self._given.remove(stamp)
+        if self._damage.frame(picture.is_corrupt, bool(picture.key_frame), stamp.arrived_s) and not is_leading:
             self._tally.frames += 1
             yield Frame(picture, stamp)
         else:
             self._tally.damaged += 1
+
+
+def _show(pictures: Pictures, stamp: Stamp) -> bool:
+    return any(picture.opaque is stamp for picture in pictures)
 
 
 def read_frames(options: SourceOptions, tally: Tally, stop: threading.Event) -> Iterator[Frame]:
