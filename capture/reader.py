@@ -7,6 +7,7 @@ import random
 import threading
 import time
 from collections import deque
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from math import ceil
 
@@ -22,12 +23,15 @@ from capture.sampler import Sampler
 from capture.scaler import Scaler
 from capture.slot import Pixels
 from capture.source import Source, SourceOptions
-from capture.transport import TransportChoice
+from capture.transport import MENDED_BY_TCP, TransportChoice
 from capture.watch import BitRate, Flaws, Frozen, explain
 
 LOOK_S = 0.5
 """How often a stream is looked at for what no single frame shows."""
 NOTICES = 8
+SPARED_S = 15.0
+"""A camera of which nothing could be used for so long is not merely spared decoding: longer than any wait of a policy
+(:data:`capture.decodepolicy.BLIND_START_S`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,10 +76,11 @@ class CameraReader:
         self._life = CameraLife()
         self._last_frame = (0.0, 0.0)
         """Monotonic and wall clock of the newest frame."""
-        self._last_packet_s = 0.0
+        self._spared_s = 0.0
+        """When a packet last came while not all are decoded; monotonic."""
         self._source_wh = (0, 0)
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name=f"reader {spec.name}")
+        self._thread = threading.Thread(target=mark(spec.name, self._run), name=f"reader {spec.name}")
 
     def start(self) -> None:
         """Start the thread."""
@@ -98,12 +103,12 @@ class CameraReader:
         tile = self.newest
         if tile is None or self._frozen.is_frozen:
             return None
-        patience_s = 1.0 / self.spec.idle_fps if self._is_sparing else 0.0
+        patience_s = 1.0 / self.spec.idle_fps if now_s - self._spared_s <= stale_s else 0.0
         return tile if now_s - tile.captured_mono_s <= stale_s + patience_s else None
 
     def condition(self, now_s: float, stale_s: float) -> Condition:
         """Return what a person should be told of this camera now."""
-        last_seen_s = self._last_packet_s if self._is_sparing else self._last_frame[0]
+        last_seen_s = max(self._last_frame[0], self._spared_s)
         frozen_s = self.spec.frozen_s if self._frozen.is_frozen else None
         return camerastate.condition(self._life, last_seen_s, now_s, stale_s, frozen_s)
 
@@ -165,7 +170,7 @@ class CameraReader:
                 with Source(replace(self._options, transport=self._transport.now)) as source:
                     self._read(source)
             except SourceError as error:
-                if self._transport.fail(self._tally.frames - frames_before):
+                if error.reason in MENDED_BY_TCP and self._transport.fail(self._tally.frames - frames_before):
                     self.notices.append("nothing comes over UDP: asked for over TCP from now on")
                 self._failures[error.reason] = self._failures.get(error.reason, 0) + 1
                 self._life = camerastate.fail(self._life, error.reason, error.detail)
@@ -188,15 +193,16 @@ class CameraReader:
         self._policy = DecodePolicy(options)
         decoder = Decoder(source.stream, self._policy, tally, self._sampler.would_take)
         bit_rate = BitRate()
-        packets_before, damaged_before, look_s = tally.packets, tally.damaged, 0.0
+        packets_before, damaged_before, jumps_before, look_s = tally.packets, tally.damaged, tally.jumps, 0.0
         try:
             for arrival in source.arrivals(self._stop):
                 now_s = arrival.stamp.arrived_s
                 tally.connects += tally.packets == packets_before
-                self._last_packet_s = now_s
                 bit_rate.packet(arrival.packet.size, now_s)
-                for frame in decoder.feed(arrival):
-                    self._take(frame, decoder)
+                self._take_newest(decoder.feed(arrival), decoder)
+                tally.jumps = jumps_before + source.pace.jumps
+                if self._is_sparing and now_s - self._last_frame[0] <= SPARED_S:
+                    self._spared_s = now_s
                 if now_s < look_s:
                     continue
                 look_s = now_s + LOOK_S
@@ -205,9 +211,7 @@ class CameraReader:
                     self.notices.append("too much is lost over UDP: asked for over TCP from now on")
                     return
         finally:
-            tally.jumps += source.pace.jumps
-            for frame in decoder.close():
-                self._take(frame, decoder)
+            self._take_newest(decoder.close(), decoder)
 
     def _look(self, source: Source, decoder: Decoder, bit_rate: BitRate, now_s: float) -> None:
         """Take note of what no single frame shows."""
@@ -218,12 +222,21 @@ class CameraReader:
         self._flaws.set(Flaw.LONG_GOP, decoder.policy.is_gop_too_long, now_s)
         self._flaws.set(Flaw.BEHIND, decoder.backlog.is_behind_often(now_s), now_s)
 
+    def _take_newest(self, frames: Iterator[Frame], decoder: Decoder) -> None:
+        """Take the last of frames that come at once: those before it, of packets that were kept, are of the past."""
+        newest: Frame | None = None
+        for frame in frames:
+            self._keys += frame.is_key
+            self._skipped_by_rate += newest is not None
+            newest = frame
+        if newest is not None:
+            self._take(newest, decoder)
+
     def _take(self, frame: Frame, decoder: Decoder) -> None:
         stamp, picture = frame.stamp, frame.picture
         now_s = time.monotonic()
         captured_at = time.time() - (now_s - stamp.captured_s)
         self._last_frame = (stamp.captured_s, captured_at)
-        self._keys += frame.is_key
         self._life = camerastate.frame(self._life, now_s)
         if not self._sampler.is_due(now_s):
             self._skipped_by_rate += 1
@@ -249,6 +262,19 @@ class CameraReader:
             captured_mono_s=stamp.captured_s,
             is_moving=motion.is_moving or motion.is_fresh,
         )
+
+
+def mark(camera: str, run: Callable[[], None]) -> Callable[[], None]:
+    """Return a function that does the same and is called ``reader CAMERA``.
+
+    A crash report names nothing of a thread but its functions, so that is where it has to stand (:mod:`daemon.blame`).
+    """
+
+    def marked() -> None:
+        run()
+
+    marked.__code__ = marked.__code__.replace(co_name=f"reader {camera}")
+    return marked
 
 
 def sampler_for(spec: CameraSpec, mosaic_fps: float, phase_s: float) -> Sampler:

@@ -2,12 +2,14 @@
 
 from dataclasses import dataclass, field
 
-from capture.messages import Transport
+from capture.messages import Reason, Transport
 
 LOSS_RATIO = 0.02
 """From this part of damaged frames on UDP is given up: each loss costs all frames up to the next key frame."""
 JUDGED_PACKETS = 200
 """Of which so many at least have come."""
+MENDED_BY_TCP = frozenset({Reason.TIMEOUT, Reason.HANG, Reason.ENDED, Reason.BROKEN, Reason.NOT_VIDEO})
+"""Failures that can come of UDP. Who refuses us, or knows no such stream, does so before any transport is asked for."""
 
 
 @dataclass(slots=True)
@@ -34,7 +36,10 @@ class TransportChoice:
         return True
 
     def fail(self, frames: int) -> bool:
-        """Take note of a connection that ended after ``frames``; return whether TCP is asked for from now on."""
+        """Take note of a connection that ended after ``frames``; return whether TCP is asked for from now on.
+
+        Not to be told of failures that TCP cannot mend either (:data:`MENDED_BY_TCP`).
+        """
         if not (self.is_on_trial and frames == 0):
             return False
         self.now = Transport.TCP  # a firewall lets RTSP pass, but not what it talks of

@@ -1,12 +1,13 @@
 """Whose decoder crashed a capture process, and how long that camera is then kept away. Pure.
 
-A decoder that is fed something hostile, or merely broken, ends the process with a signal. ``faulthandler`` then names
-the thread on stderr, and each reader has told which thread is its own. A camera that has crashed its process once may
-have been unlucky; one that does it again is quarantined, so that its neighbours are not ended over and over.
+A decoder that is fed something hostile, or merely broken, ends the process with a signal. ``faulthandler`` then writes
+the stack of the thread that crashed to stderr, and at the bottom of a reader's stack stands the name of its camera
+(:func:`capture.reader.mark`). A camera that has crashed its process once may have been unlucky; one that does it again
+is quarantined, so that its neighbours are not ended over and over.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from capture.backoff import Backoff
@@ -15,19 +16,18 @@ QUARANTINE = Backoff(first_s=60.0, limit_s=3600.0)
 FORGOTTEN_S = 6 * 3600.0
 """A crash that has not been repeated for so long is forgiven."""
 
-_CURRENT = re.compile(r"^Current thread 0x([0-9a-f]{1,16}) ")
-_FATAL = re.compile(r"^Fatal Python error: ")
+# CPython's form (Python/traceback.c, _Py_DumpTraceback): a thread's stack has no number there, only its functions.
+_FATAL = "Fatal Python error: "
+_READER = re.compile(r'  File ".*", line \d+ in reader ([A-Za-z0-9_-]+)')
 
 
-def crashed_thread(stderr: Sequence[str]) -> int | None:
-    """Return the number of the thread that crashed, as :func:`threading.get_ident` has it; None if none is named.
-
-    The form is CPython's (Python/traceback.c, ``_Py_DumpTracebackThreads``).
-    """
-    if not any(_FATAL.match(line) for line in stderr):
+def crashed_camera(stderr: Sequence[str], cameras: Collection[str]) -> str | None:
+    """Return which of these cameras' readers crashed its process; None if it was none of them, or cannot be told."""
+    fatal = [number for number, line in enumerate(stderr) if line.startswith(_FATAL)]
+    if not fatal:
         return None
-    found = [match for line in stderr if (match := _CURRENT.match(line))]
-    return int(found[-1][1], 16) if found else None
+    readers = [match[1] for line in stderr[fatal[-1] :] if (match := _READER.fullmatch(line))]
+    return readers[0] if len(readers) == 1 and readers[0] in cameras else None
 
 
 @dataclass(slots=True)

@@ -5,7 +5,7 @@ since a worker is not trusted, and repeated or outdated tiles are told from new 
 """
 
 from bisect import bisect_left
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import isfinite
 
@@ -174,12 +174,6 @@ class Ledger:
     def is_current(self, camera: str, epoch: int) -> bool:
         """Whether this is a camera of ours, under its present settings."""
         return camera in self._cameras and self._cameras[camera].epoch == epoch
-
-    def find_thread(self, ident: int, mosaics: Sequence[str]) -> str | None:
-        """Return the camera of these mosaics whose reader's thread this was, as it last reported."""
-        names = [name for mosaic in mosaics for name in self._mosaics[mosaic].plan.cameras if name]
-        reports = [(name, self._cameras[name].report) for name in names]
-        return next((name for name, report in reports if report and report.thread_ident == ident), None)
 
     def note_crash(self, camera: str) -> None:
         """Take note that this camera's thread has crashed its process."""

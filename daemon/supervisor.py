@@ -29,7 +29,7 @@ from capture.messages import (
     WorkerReport,
 )
 from daemon import lifecycle
-from daemon.blame import Quarantine, crashed_thread, holds_left
+from daemon.blame import Quarantine, crashed_camera, holds_left
 from daemon.child import Child
 from daemon.crew import Born, Crew, Died, Event, Heard, Quota
 from daemon.job import Job, Worker
@@ -262,10 +262,12 @@ class Supervisor:
 
     def _check_own(self, capture: str, cameras: set[str], mosaics: set[str]) -> None:
         """Raise UntrustworthyError if a capture process speaks of what is not its own."""
-        own = {mosaic: self._job.openings[mosaic] for mosaic in self._job.captures[capture][1]}
-        own_cameras = {camera.name for opening in own.values() for camera in opening.cameras if camera}
-        if strange := (mosaics - own.keys()) | (cameras - own_cameras):
+        if strange := (mosaics - set(self._job.captures[capture][1])) | (cameras - self._own_cameras(capture)):
             raise UntrustworthyError(f"it reports {', '.join(sorted(strange))}, which it does not capture")
+
+    def _own_cameras(self, capture: str) -> set[str]:
+        openings = [self._job.openings[mosaic] for mosaic in self._job.captures[capture][1]]
+        return {camera.name for opening in openings for camera in opening.cameras if camera}
 
     def _credit(self, child: Child, work: int) -> None:
         """Take note of a child's progress: liveness is work done."""
@@ -285,8 +287,7 @@ class Supervisor:
 
     def _blame(self, capture: str, stderr: tuple[str, ...]) -> None:
         """Find the camera whose decoder crashed its process, and keep it away if it was not the first time."""
-        ident = crashed_thread(stderr)
-        camera = None if ident is None else self._ledger.find_thread(ident, self._job.captures[capture][1])
+        camera = crashed_camera(stderr, self._own_cameras(capture))
         if camera is None:
             return
         now_s = self._clock()

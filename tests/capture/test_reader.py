@@ -11,13 +11,13 @@ import pytest
 
 from capture.compositor import MosaicComposer
 from capture.layout import Canvas
-from capture.messages import CameraCounts, CameraSpec, CameraState, Reason
+from capture.messages import CameraCounts, CameraSpec, CameraState, DecodeMode, Reason, Transport
 from capture.reader import CameraReader, sampler_for
 from capture.slot import SlotReader
 from capture.source import SourceOptions
 from simulator.camera import CameraSpec as Simulated
 from simulator.demux import load_footage
-from simulator.faults import Close, Fault, Hang, Silent
+from simulator.faults import Close, Fault, Freeze, Hang, Jump, Silent
 from simulator.footage import Footage
 from simulator.thread import ServerThread
 from tests.simulator.clips import FPS, SIZE_WH, encode_clip, read_number
@@ -43,8 +43,10 @@ def start() -> Iterator[Callable[..., CameraReader]]:
     """Starts readers, and stops them after the test."""
     readers: list[CameraReader] = []
 
-    def started(url: str, fps: float = FPS, timeout_s: float = 2.0, tile_wh: tuple[int, int] = SIZE_WH) -> CameraReader:
-        spec = CameraSpec(f"cam-{len(readers)}", url, fps)
+    def started(
+        url: str, fps: float = FPS, timeout_s: float = 2.0, tile_wh: tuple[int, int] = SIZE_WH, **settings: object
+    ) -> CameraReader:
+        spec = CameraSpec(f"cam-{len(readers)}", url, fps, **settings)
         options = SourceOptions(url, open_timeout_s=timeout_s, read_timeout_s=timeout_s)
         reader = CameraReader(spec, options, tile_wh, sampler_for(spec, fps, 0.0))
         readers.append(reader)
@@ -71,6 +73,14 @@ def counts(reader: CameraReader) -> CameraCounts:
 def state(reader: CameraReader) -> tuple[CameraState, Reason | None]:
     condition = reader.condition(time.monotonic(), STALE_S)
     return condition.state, condition.reason
+
+
+def is_live(reader: CameraReader) -> bool:
+    return reader.live_tile(time.monotonic(), STALE_S) is not None
+
+
+def is_asleep(reader: CameraReader) -> bool:
+    return reader.report(time.monotonic(), STALE_S, 0).is_asleep
 
 
 def threads() -> int:
@@ -224,3 +234,143 @@ def test_a_looping_file_is_a_camera_too(tmp_path: Path, start: Callable[..., Cam
     wait_until(lambda: reader.newest and reader.newest.pts_s > 0.25)
     assert state(reader) == (CameraState.STREAMING, None)
     assert counts(reader).connects == 1
+
+
+# --- decoding only what is needed -------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def still(tmp_path_factory: pytest.TempPathFactory) -> Footage:
+    """Ten seconds of the same noise, with a key frame every 1.6 s: longer than the stale time."""
+    path = tmp_path_factory.mktemp("reader") / "still.mp4"
+    x264 = "keyint=80:min-keyint=80:scenecut=0:bframes=2:threads=1"
+    return load_footage(encode_clip(path, frames=480, draw=draw_still, **{"x264-params": x264}))
+
+
+def draw_still(_: int) -> np.ndarray:
+    return np.kron(np.random.default_rng(1).integers(60, 190, (8, 24), np.uint8), np.ones((8, 8), np.uint8))
+
+
+def watch(reader: CameraReader, seconds: float) -> tuple[set[tuple[CameraState, Reason | None]], set[bool]]:
+    """The states, and whether there was a live tile, seen over some time."""
+    states, lives = set(), set()
+    end_s = time.monotonic() + seconds
+    wait_until(lambda: states.add(state(reader)) or lives.add(is_live(reader)) or time.monotonic() > end_s)
+    return states, lives
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mode", [DecodeMode.ADAPTIVE, DecodeMode.KEYFRAMES])
+def test_a_camera_that_sleeps_is_neither_stalled_nor_dark(
+    still: Footage, start: Callable[..., CameraReader], mode: DecodeMode
+) -> None:
+    """Its frames are further apart than the stale time, and that is as it shall be."""
+    with ServerThread([Simulated("cam", still)]) as server:
+        reader = start(server.url("cam"), decode=mode)
+        wait_until(lambda: reader.newest)
+        assert watch(reader, 4.0) == ({(CameraState.STREAMING, None)}, {True})
+        seen = counts(reader)
+        assert seen.frames <= 5
+        assert seen.undecoded > 100
+        assert is_asleep(reader) is (mode is DecodeMode.ADAPTIVE)
+
+
+@pytest.mark.slow
+def test_a_camera_that_hangs_while_it_sleeps_is_a_stall(still: Footage, start: Callable[..., CameraReader]) -> None:
+    with ServerThread([Simulated("cam", still)]) as server:
+        reader = start(server.url("cam"), timeout_s=4.0, decode=DecodeMode.ADAPTIVE)
+        wait_until(lambda: reader.newest)
+        server.set_fault("cam", Hang())
+        hung_s = time.monotonic()
+        wait_until(lambda: state(reader) == (CameraState.STALLED, Reason.HANG))
+        assert time.monotonic() - hung_s < STALE_S + 1.0
+        wait_until(lambda: not is_live(reader))
+        assert time.monotonic() - hung_s < STALE_S + 2.0 + 1.0
+
+
+@pytest.mark.slow
+def test_a_camera_that_waits_for_a_key_frame_to_wake_with_is_neither_stalled_nor_dark(
+    tmp_path: Path, start: Callable[..., CameraReader]
+) -> None:
+    """Key frames four seconds apart: it goes on from the next one, 80 packets being more than it keeps.
+
+    While it wakes the newest frame is older than the stale time; nor is that a stall once it is awake, and the first
+    frame on its way.
+    """
+    x264 = "keyint=200:min-keyint=200:scenecut=0:bframes=2:threads=1"
+    footage = load_footage(encode_clip(tmp_path / "long.mp4", frames=800, draw=draw_still, **{"x264-params": x264}))
+    with ServerThread([Simulated("cam", footage)]) as server:
+        reader = start(server.url("cam"), decode=DecodeMode.ADAPTIVE, idle_fps=0.5, catch_up_frames=10)
+        wait_until(lambda: reader.newest)
+        assert is_asleep(reader)
+        states, _ = watch(reader, 5.5)
+        assert states == {(CameraState.STREAMING, None)}
+        assert not is_asleep(reader), "its key frames are too far apart"
+        before = counts(reader).frames
+        wait_until(lambda: counts(reader).frames > before + FPS // 2)
+
+
+@pytest.mark.slow
+def test_one_that_moves_wakes_and_each_of_its_frames_is_counted(
+    server: ServerThread, start: Callable[..., CameraReader]
+) -> None:
+    """The numbers change from frame to frame: from the second key frame on everything is decoded."""
+    reader = start(server.url("cam-0"), fps=FPS / 5, decode=DecodeMode.ADAPTIVE)
+    wait_until(lambda: counts(reader).frames > FPS)
+    assert not is_asleep(reader)
+    reader.stop()
+    assert reader.join(DEADLINE_S)
+    seen = counts(reader)
+    assert seen.packets == seen.frames + seen.damaged + seen.undecoded + seen.behind
+    assert reader.newest is not None
+    assert seen.frames == seen.rate + reader.newest.number
+
+
+@pytest.mark.slow
+def test_a_frozen_picture_is_a_stall_and_shows_no_tile(
+    server: ServerThread, start: Callable[..., CameraReader]
+) -> None:
+    reader = start(server.url("cam-0"), frozen_s=0.6)
+    wait_until(lambda: is_live(reader))
+    server.set_fault("cam-0", Freeze())
+    wait_until(lambda: state(reader) == (CameraState.STALLED, Reason.FROZEN))
+    assert not is_live(reader)
+    server.set_fault("cam-0", None)
+    wait_until(lambda: state(reader) == (CameraState.STREAMING, None))
+    wait_until(lambda: is_live(reader))
+
+
+def test_one_that_crashed_is_held_back(server: ServerThread, start: Callable[..., CameraReader]) -> None:
+    reader = start(server.url("cam-0"), hold_s=0.4)
+    began_s = time.monotonic()
+    wait_until(lambda: state(reader) == (CameraState.BACKOFF, Reason.CRASHED))
+    assert reader.condition(began_s, STALE_S).detail.endswith("kept away for 0 s")
+    wait_until(lambda: state(reader) == (CameraState.STREAMING, None))
+    assert time.monotonic() - began_s >= 0.4
+    assert reader.report(0.0, STALE_S, 0).failures == {}, "it is no failed attempt"
+
+
+def test_one_that_is_held_back_can_be_stopped(server: ServerThread, start: Callable[..., CameraReader]) -> None:
+    reader = start(server.url("cam-0"), hold_s=3600.0)
+    wait_until(lambda: state(reader) == (CameraState.BACKOFF, Reason.CRASHED))
+    reader.stop()
+    assert reader.join(DEADLINE_S)
+    assert server.statistics().connections == 0
+    assert counts(reader) == CameraCounts()
+
+
+@pytest.mark.slow
+def test_a_clock_that_is_set_is_counted_while_it_streams(
+    server: ServerThread, start: Callable[..., CameraReader]
+) -> None:
+    reader = start(server.url("cam-0"))
+    wait_until(lambda: reader.newest)
+    server.set_fault("cam-0", Jump(by_s=3600.0))
+    wait_until(lambda: counts(reader).jumps == 1)
+    assert (counts(reader).connects, state(reader)) == (1, (CameraState.STREAMING, None))
+
+
+def test_a_camera_that_is_away_is_asked_for_over_udp_again(start: Callable[..., CameraReader]) -> None:
+    reader = start("rtsp://127.0.0.1:1/cam", transport=Transport.AUTO)
+    wait_until(lambda: state(reader) == (CameraState.BACKOFF, Reason.REFUSED))
+    assert not reader.notices

@@ -224,3 +224,58 @@ def test_a_given_up_worker_leaves_its_mosaics_to_another(play):
     turn_until(supervisor, lambda: supervisor.statistics.mosaics[0].is_answered)
     assert supervisor.statistics.mosaics[0].worker == "w2"
     assert child(supervisor, "w1").restarts == {"model": 1}
+
+
+CRASHING = """
+import ctypes, threading
+from capture.reader import mark
+if slot and once(f"hold {message.cameras[0].hold_s} of {os.getpid()}"):
+    open(scene + "holds", "a").write(f"{message.cameras[0].hold_s}\\n")
+    if len(open(scene + "holds").readlines()) <= CRASHES:
+        threading.Thread(target=mark("a", lambda: ctypes.string_at(0))).start()
+        time.sleep(60)
+"""
+
+
+def test_a_camera_that_crashes_its_process_again_is_kept_away(play: Play, tmp_path: Path) -> None:
+    supervisor = play(capture=CRASHING.replace("CRASHES", "2") + COMPOSING, worker="pass")
+    holds = tmp_path / "sceneholds"
+    turn_until(supervisor, lambda: holds.exists() and len(holds.read_text().splitlines()) == 3)
+    first_s, second_s, third_s = map(float, holds.read_text().splitlines())
+    assert (first_s, second_s) == (0.0, 0.0), "the first may have been bad luck"
+    assert 60 * 0.75 - DEADLINE_S < third_s <= 60
+    turn_until(supervisor, lambda: supervisor.statistics.cameras[0].crashes == 2)
+    assert child(supervisor, "c1").restarts == {"crash": 2}
+
+
+def test_a_camera_of_another_process_is_not_blamed(play: Play, tmp_path: Path) -> None:
+    crashing = CRASHING.replace("CRASHES", "1").replace('mark("a"', 'mark("b"')
+    supervisor = play(capture=crashing + COMPOSING, worker="pass")
+    turn_until(supervisor, lambda: child(supervisor, "c1").restarts.get("crash"))
+    assert supervisor.statistics.cameras[0].crashes == 0
+
+
+def told(caplog: pytest.LogCaptureFixture, words: str) -> list[tuple[str, dict]]:
+    """Level and fields of the log's lines of these words."""
+    return [(each.levelname, each.fields) for each in caplog.records if each.message == words]
+
+
+def test_notices_of_cameras_are_logged_each_once(play: Play, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    notices = (
+        'CameraNotice("a", 0, "too much", Flaw.FLOOD)',
+        'CameraNotice("a", 0, "too much", Flaw.FLOOD, is_over=True)',
+        'CameraNotice("a", 0, "smaller now")',
+        'CameraNotice("a", 7, "of other settings")',
+    )
+    lines = "\n".join(f"    channel.send({notice})" for notice in notices)
+    supervisor = play(capture=f"if slot and once('said'):\n{lines}\n{COMPOSING}", worker="pass")
+    turn_until(supervisor, lambda: told(caplog, "camera notice"))
+    assert told(caplog, "camera flaw") == [("WARNING", {"camera": "a", "flaw": "flood", "detail": "too much"})]
+    assert told(caplog, "camera flaw over") == [("INFO", {"camera": "a", "flaw": "flood", "detail": "too much"})]
+    assert told(caplog, "camera notice") == [("INFO", {"camera": "a", "flaw": None, "detail": "smaller now"})]
+
+
+def test_a_notice_of_a_camera_of_others_condemns_who_gives_it(play: Play) -> None:
+    supervisor = play(capture="if slot: channel.send(CameraNotice('b', 0, 'x'))", worker="pass")
+    turn_until(supervisor, lambda: restarts(supervisor, "c1"))
