@@ -4,6 +4,7 @@ Owned by the thread that reads it: only that thread opens, reads and closes (clo
 blocked). Ends with a :class:`~capture.failures.SourceError`.
 """
 
+import errno
 import math
 import threading
 import time
@@ -143,7 +144,9 @@ class Source:
             # A read that PyAV's limit ended comes as an I/O error; only the time it took tells.
             is_late = time.monotonic() - asked_s >= 0.9 * timeout_s
             is_silence = is_late or isinstance(error, TimeoutError | av.error.ExitError)
-            failure = because(Reason.HANG if is_silence else Reason.BROKEN, timeout_s)
+            # An answer over HTTP that is closed, whose end it did not tell (http.c: "Stream ends prematurely").
+            is_end = self._scheme in ("http", "https") and error.errno == errno.EIO
+            failure = because(Reason.HANG if is_silence else Reason.ENDED if is_end else Reason.BROKEN, timeout_s)
         raise failure
 
     def _file(self, stop: threading.Event) -> Iterator[Arrival]:
