@@ -17,9 +17,11 @@ from capture.failures import SourceError, because
 from capture.messages import PORTS, Reason
 
 ANSWER_BYTES = 8192
+_LENGTH = re.compile(rb"\r\nContent-Length:[ \t]*([0-9]{1,6})[ \t]*\r\n", re.IGNORECASE)
 _STATUS_LINE = re.compile(rb"(?:RTSP|HTTP)/\S+[ \t]+([0-9]{3})(?:\s|$)")
 _REDIRECTIONS = range(300, 400)
 _NOT_FOUND = 404
+_OK = 200
 _UNAUTHORIZED = (401, 403)
 
 
@@ -68,7 +70,16 @@ def _judge(answer: bytes, has_credentials: bool) -> SourceError | None:
         return because(Reason.NOT_FOUND)
     if status in _UNAUTHORIZED and not has_credentials:
         return SourceError(Reason.UNAUTHORIZED, "it wants a user name and a password")
-    return None
+    is_vain = status == _OK and _is_without_video(answer)
+    return SourceError(Reason.NOT_VIDEO, "there is sound, or something else, but no video") if is_vain else None
+
+
+def _is_without_video(answer: bytes) -> bool:
+    """Whether this is a whole description (SDP, RFC 4566 5.14), and of no video: FFmpeg would play nothing of it."""
+    head, _, body = answer.partition(b"\r\n\r\n")
+    length = _LENGTH.search(head + b"\r\n")
+    is_whole = length is not None and b"application/sdp" in head.lower() and len(body) >= int(length[1])
+    return is_whole and b"\nm=" in body and b"\nm=video " not in body
 
 
 def _connect(parts: SplitResult, deadline_s: float) -> socket.socket:
