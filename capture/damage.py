@@ -21,6 +21,41 @@ LIMIT_S = 10.0
 """So long after the last sign of damage frames are used again, key frame or not: streams that refresh gradually have
 none, and what an encoder has coded anew since then is most of the picture."""
 
+BARREN_S = 3.0
+"""A decoder that has given pictures, and gives none for so long of what it is fed, will give none any more."""
+BARREN_PACKETS = 10
+"""Of which there are so many at least."""
+BARREN_START_S = 60.0
+"""So long a stream may give no picture at all: its first key frame may be that far off."""
+
+
+@dataclass(slots=True)
+class BarrenRule:
+    """Whether a stream that comes can be decoded at all: its codec may have changed. Follows one connection."""
+
+    _seen_s: float | None = field(default=None, init=False)
+    """When there was a picture; else when the first packet came."""
+    _has_borne: bool = field(default=False, init=False)
+    _vain: int = field(default=0, init=False)
+
+    def decoded(self, has_picture: bool, now_s: float) -> None:
+        """Take note of a packet that was decoded, and whether any picture came of it."""
+        if has_picture:
+            self._seen_s, self._has_borne, self._vain = now_s, True, 0
+        else:
+            self._vain += 1
+
+    def is_barren(self, now_s: float, rest_s: float = 0.0) -> bool:
+        """Return whether it is to be connected to anew, which tells what codec it has.
+
+        ``rest_s``: how long there may be no picture because none is wanted.
+        """
+        if self._seen_s is None:
+            self._seen_s = now_s
+        without_s = now_s - self._seen_s
+        is_spent = self._has_borne and self._vain >= BARREN_PACKETS and without_s > BARREN_S
+        return is_spent or without_s > max(BARREN_START_S, rest_s)
+
 
 @dataclass(slots=True)
 class DamageRule:

@@ -14,7 +14,7 @@ import av
 import av.error
 
 from capture.backlog import Backlog
-from capture.damage import DamageRule
+from capture.damage import BarrenRule, DamageRule
 from capture.decodepolicy import DecodePolicy, PolicyOptions, Verb
 from capture.failures import SourceError
 from capture.messages import DecodeMode
@@ -63,6 +63,7 @@ class Decoder:
     ) -> None:
         self.policy = policy
         self.backlog = Backlog()
+        self.barren = BarrenRule()
         self._context = stream.codec_context
         self._context.copy_opaque = True  # each picture tells which packet it is of
         if policy.options.mode is DecodeMode.NO_NONREF:
@@ -159,6 +160,7 @@ class Decoder:
             pictures = self._context.decode(packet)
         except av.error.FFmpegError:
             # Usual after joining in mid-GOP, until the first key frame.
+            self.barren.decoded(False, stamp.arrived_s)
             self._damage.frame(True, False, stamp.arrived_s)
             if not is_again:
                 self._given.pop()
@@ -168,6 +170,7 @@ class Decoder:
             # It waits for packets that it shall not get. To be forced it has to forget, the key frame too.
             pictures += self._drain()
             is_forced = True
+        self.barren.decoded(bool(pictures), stamp.arrived_s)
         for picture in pictures:
             yield from self._use(picture, picture.opaque if isinstance(picture.opaque, Stamp) else stamp)
         if is_forced:

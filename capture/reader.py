@@ -207,6 +207,8 @@ class CameraReader:
                     continue
                 look_s = now_s + LOOK_S
                 self._look(source, decoder, bit_rate, now_s)
+                if decoder.barren.is_barren(now_s, 3.0 * max(1.0 / spec.idle_fps, self._policy.gop_s or 0.0)):
+                    raise SourceError(Reason.BROKEN, "nothing that comes can be decoded: has its codec changed?")
                 if self._transport.is_lossy(tally.damaged - damaged_before, tally.packets - packets_before):
                     self.notices.append("too much is lost over UDP: asked for over TCP from now on")
                     return
