@@ -48,7 +48,7 @@ from capture.probemessages import (
 from capture.scaler import Scaler
 from capture.source import Arrival, Source, SourceOptions
 from capture.streamfigures import Heard
-from capture.transport import TransportChoice
+from capture.transport import MENDED_BY_TCP, TransportChoice
 
 LOOK_S = 0.2
 """So often the picture is looked at, and the one who waits is told."""
@@ -62,8 +62,6 @@ _JPEG_LAMBDA = 118
 _JPEG_QUALITY = 4
 _QSCALE = 2
 """AV_CODEC_FLAG_QSCALE."""
-_UDP_MAY_MEND = frozenset({Reason.TIMEOUT, Reason.HANG, Reason.ENDED, Reason.BROKEN, Reason.NOT_VIDEO})
-"""What TCP may mend; a refused password is not tried twice, since cameras lock accounts."""
 
 Tell = Callable[[ProbeAnswer], None]
 
@@ -119,7 +117,7 @@ class Probe:
             failure = findings.end
             if findings.is_lossy:
                 self._udp_failure = f"{tally.damaged} of {tally.packets} frames were damaged by loss"
-            elif failure and failure.reason in _UDP_MAY_MEND and self._choice.fail(tally.frames):
+            elif failure and failure.reason in MENDED_BY_TCP and self._choice.fail(tally.frames):
                 self._udp_failure = failure.detail
             else:
                 if report is not None:
