@@ -10,23 +10,22 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar, get_args
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn, get_args
 
 import typer
 
 from capture.exits import ExitCode
+from daemon.benchwords import device_of, engines_of, precisions_of, size_of, whole_of, words_of
 from daemon.cli_models import SETTINGS, SettingsOption, StateDirOption
 
 if TYPE_CHECKING:
-    from inference.engine import DeviceKind, ModelFiles, Precision
+    from inference.engine import ModelFiles
     from inference.evaluation.truth import TruthSet
 
 VIDEO_FRAMES = 400
 """Of a video at most so many frames are looked at, unless --limit says otherwise."""
 LEAST_PICTURES = 32
 """A verdict on fewer pictures is not worth keeping: a bootstrap knows only what it was shown."""
-
-T = TypeVar("T", bound=str)
 
 app = typer.Typer(
     name="bench",
@@ -118,10 +117,10 @@ def accuracy(
     from inference.evaluation.verdicts import remember as keep
 
     files = _files(model, weights, names, _state_dir(settings, state_dir))
-    on = _device(device)
-    engines = _engines(engine, on)
-    precisions = _precisions(precision, engines, on)
-    ways = [Input(item) for item in _listed(way, tuple(Input), "--input")]
+    on = device_of(device)
+    engines = engines_of(engine, on)
+    precisions = precisions_of(precision, engines, on)
+    ways = [Input(item) for item in words_of(way, tuple(Input), "--input")]
     truths = _truths(pictures, truth, truth_names, files, limit)
     if remember is not None and (truths.video or len(truths) < LEAST_PICTURES):
         why = f"a verdict wants at least {LEAST_PICTURES} photos: frames of one video all tell the same"
@@ -131,7 +130,7 @@ def accuracy(
             files=files,
             truths=truths,
             combinations=measuring.combinations(engines, precisions, ways, on),
-            tile_wh=_size(tile, "--tile"),
+            tile_wh=size_of(tile, "--tile"),
             stretch=stretch,
             device=on,
             threads=threads or len(os.sched_getaffinity(0)),
@@ -213,12 +212,12 @@ def infer(
     from inference.inputs import InputKind
 
     files = _files(model, weights, names, _state_dir(settings, state_dir))
-    on = _device(device)
-    engines = _engines(engine, on)
-    precisions = _precisions(precision, engines, on)
-    ways: Sequence[InputKind] = _listed(way, get_args(InputKind), "--input")
-    batches = [_whole(item, "--batch") for item in batch.split(",")]
-    size_wh = _size(size, "--size")
+    on = device_of(device)
+    engines = engines_of(engine, on)
+    precisions = precisions_of(precision, engines, on)
+    ways: Sequence[InputKind] = words_of(way, get_args(InputKind), "--input")
+    batches = [whole_of(item, "--batch") for item in batch.split(",")]
+    size_wh = size_of(size, "--size")
     if size_wh[0] % 2 or size_wh[1] % 2:
         raise typer.BadParameter(f"{size} has no four equal tiles", param_hint="--size")
     pictures = sorted(path for path in photos.iterdir() if path.suffix.lower() in PHOTO_SUFFIXES) if photos else []
@@ -303,62 +302,6 @@ def _truths(pictures: Path, truth: Path | None, names: Path | None, files: "Mode
         number = sum(label in strange for label in labels)
         typer.echo(f"{number} objects are left out, which the model does not know: {', '.join(strange)}", err=True)
     return truths
-
-
-def _device(text: str) -> "DeviceKind":
-    from inference.engine import DeviceKind
-
-    kinds: tuple[DeviceKind, ...] = get_args(DeviceKind)
-    return _listed(text, kinds, "--device")[0]
-
-
-def _engines(text: str, device: "DeviceKind") -> list[str]:
-    from inference.engines import ENGINES, Impossible, choose_engine, installed_engines
-
-    installed = installed_engines()
-    if text == "all":
-        return [name for name in installed if device in ENGINES[name].precisions]
-    chosen = [choose_engine(name, device, installed) for name in _listed(text, ("auto", *ENGINES), "--engine")]
-    for choice in chosen:
-        if isinstance(choice, Impossible):
-            raise typer.BadParameter(choice.why, param_hint="--engine")
-    return list(dict.fromkeys(choice.value for choice in chosen if not isinstance(choice, Impossible)))
-
-
-def _precisions(text: str, engines: Sequence[str], device: "DeviceKind") -> "list[Precision]":
-    """Those asked for; "auto" is float32 and what the engines would take here."""
-    from inference.engine import Precision
-    from inference.engines import ENGINES, Impossible, choose_precision, cpu_flags
-
-    if text == "auto":
-        choices = [choose_precision("auto", engine, device, cpu_flags(), ()) for engine in engines]
-        text = ",".join(("float32", *(item.value for item in choices if not isinstance(item, Impossible))))
-    wanted: list[Precision] = _listed(text, get_args(Precision), "--precision")
-    for precision in wanted:
-        if not any(precision in ENGINES[engine].precisions[device] for engine in engines):
-            why = f"{' and '.join(engines)} cannot do {precision} on a {device.upper()}"
-            raise typer.BadParameter(why, param_hint="--precision")
-    return wanted
-
-
-def _listed(text: str, allowed: Sequence[T], option: str) -> list[T]:
-    """The words between commas, each one of the allowed, each once."""
-    words = [word.strip() for word in text.split(",")]
-    for word in words:
-        if word not in allowed:
-            raise typer.BadParameter(f"{word!r} is none of {', '.join(allowed)}", param_hint=option)
-    return [one for one in allowed if one in words]
-
-
-def _size(text: str, option: str) -> tuple[int, int]:
-    width, _, height = text.partition("x")
-    return _whole(width, option), _whole(height, option)
-
-
-def _whole(text: str, option: str) -> int:
-    if not text.strip().isdecimal() or not 1 <= int(text) <= 16384:
-        raise typer.BadParameter(f"{text!r} is no number from 1 to 16384", param_hint=option)
-    return int(text)
 
 
 @contextmanager

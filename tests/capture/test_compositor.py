@@ -281,7 +281,7 @@ def test_the_thread_composes_by_itself_and_stops(watched: Watched, compositor: C
     assert time.monotonic() - began < 5.0
 
 
-# --- mosaics in which nothing moves ------------------------------------------------------------------------------------
+# --- mosaics in which nothing moves ----------------------------------------------------------------------------------
 
 
 def test_a_still_mosaic_is_left_out_and_counted_until_it_is_due_again() -> None:

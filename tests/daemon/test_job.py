@@ -206,6 +206,9 @@ def test_a_capture_process_starts_soon_or_not_at_all_and_is_never_given_up():
     assert (policy.start_timeout_s, policy.max_restarts) == (10, None)
 
 
-@pytest.mark.parametrize(("settings", "within_s"), [("", 6.0), ("mosaic: {fps: 0.2, stale_s: 20}\n", 15.0), ("mosaic: {skip_still: true}\n", 30.0)])
+@pytest.mark.parametrize(
+    ("settings", "within_s"),
+    [("", 6.0), ("mosaic: {fps: 0.2, stale_s: 20}\n", 15.0), ("mosaic: {skip_still: true}\n", 30.0)],
+)
 def test_a_slow_mosaic_has_three_periods_to_be_answered(settings, within_s):
     assert job_of(cameras(1), settings).answered_within_s == {"m1": pytest.approx(within_s)}
