@@ -80,8 +80,6 @@ class Decoder:
         """Packets that the decoder has been given, and whose pictures have not come out."""
         self._is_whole = False
         """Whether the decoder has been given all packets from a key frame on, but for those kept."""
-        self._start: Stamp | None = None
-        """The key frame that it began with anew, while its picture has not come out."""
         self._shown: Stamp | None = None
         """The key frame that was forced out of a decoder which had to forget it for that, and will see it again."""
 
@@ -111,7 +109,7 @@ class Decoder:
             self._leave_out(1)
             return
         if is_key:
-            yield from self._begin(stamp)
+            yield from self._begin()
         wanted, self._kept = [*self._kept, arrival], []
         for each in wanted:
             yield from self._decode(each)
@@ -121,12 +119,14 @@ class Decoder:
         self._forget_kept()
         yield from self._empty()
 
-    def _begin(self, key: Stamp) -> Iterator[Frame]:
-        """Prepare for a key frame. Where packets before it were left out, the decoder is to think of none of them."""
+    def _begin(self) -> Iterator[Frame]:
+        """Prepare for a key frame. Where packets before it were left out, the decoder is to think of none of them.
+
+        Else it would fill the gap, and show what refers to it (in an open GOP) as if nothing were wrong.
+        """
         if self._kept or not self._is_whole:
             self._forget_kept()
             yield from self._empty()
-            self._start = key
         self._is_whole = True
 
     def _lose(self) -> None:
@@ -174,7 +174,7 @@ class Decoder:
         for picture in pictures:
             yield from self._use(picture, picture.opaque if isinstance(picture.opaque, Stamp) else stamp)
         if is_forced:
-            self._kept, self._start = [arrival], stamp
+            self._kept = [arrival]
             if stamp in self._given:
                 self._given.remove(stamp)  # not even so
             else:
@@ -197,16 +197,13 @@ class Decoder:
             self._forget_given(0)
 
     def _use(self, picture: av.VideoFrame, stamp: object) -> Iterator[Frame]:
-        is_leading = self._start is not None  # shown before the key frame, it may refer to what was left out
-        if stamp is self._start or picture.key_frame:
-            self._start, is_leading = None, False
         if not isinstance(stamp, Stamp) or stamp not in self._given:
             return  # it has come out before
         if picture.key_frame:
             # What was given before it comes out before it, or not at all.
             self._forget_given(len(self._given) - self._given.index(stamp))
         self._given.remove(stamp)
-        if self._damage.frame(picture.is_corrupt, bool(picture.key_frame), stamp.arrived_s) and not is_leading:
+        if self._damage.frame(picture.is_corrupt, bool(picture.key_frame), stamp.arrived_s):
             self._tally.frames += 1
             yield Frame(picture, stamp)
         else:
