@@ -1,10 +1,12 @@
 """Damage: from what is flagged or missing to the next clean key frame nothing is used."""
 
+import random
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from capture.damage import LIMIT_S, STEADY_STEPS, DamageRule
+from capture.damage import BARREN_PACKETS, BARREN_S, BARREN_START_S, LIMIT_S, STEADY_STEPS, BarrenRule, DamageRule
 
 STEP_S = 0.04
 
@@ -129,3 +131,55 @@ def test_after_a_flag_only_a_clean_key_frame_or_a_long_time_makes_good(frames) -
         elif is_key or (spoiled_s is not None and now_s - spoiled_s > LIMIT_S):
             spoiled_s = None
         assert rule.frame(is_flagged, is_key, now_s) is (spoiled_s is None)
+
+
+@pytest.mark.parametrize("ratio", [0.02, 0.05])
+def test_gaps_that_come_by_chance_are_found_though_they_come_often(ratio: float) -> None:
+    chance, stream = random.Random(4), Stream()
+    stream.settle()
+    steps = [2.0 if chance.random() < ratio else 1.0 for _ in range(3000)]
+    found = [stream.packet(each) for each in steps]
+    assert all(each == 2.0 for each, is_found in zip(steps, found, strict=True) if is_found)
+    assert sum(found) > 0.5 * steps.count(2.0)
+
+
+# --- streams that cannot be decoded any more --------------------------------------------------------------------------
+
+
+def starve(rule: BarrenRule, packets: int, from_s: float, step_s: float = STEP_S) -> float:
+    """Decode packets of which no picture comes; return when the last of them was."""
+    for i in range(packets):
+        rule.decoded(False, from_s + i * step_s)
+    return from_s + (packets - 1) * step_s
+
+
+@pytest.mark.parametrize(
+    ("packets", "step_s", "is_barren"),
+    [
+        (BARREN_PACKETS - 1, 1.0, False),  # too few to tell
+        (BARREN_PACKETS, 1.0, True),
+        (100, BARREN_S / 200, False),  # not for long enough
+        (100, BARREN_S / 50, True),
+    ],
+)
+def test_a_stream_that_gave_pictures_and_gives_none_is_barren(packets: int, step_s: float, is_barren: bool) -> None:
+    rule = BarrenRule()
+    rule.decoded(True, 100.0)
+    assert rule.is_barren(starve(rule, packets, 100.0 + step_s, step_s)) is is_barren
+    rule.decoded(True, 200.0)
+    assert not rule.is_barren(200.0 + BARREN_S + 1), "nothing has been decoded in vain since"
+
+
+def test_a_stream_without_any_picture_is_waited_for_longer() -> None:
+    rule = BarrenRule()
+    assert not rule.is_barren(100.0)
+    starve(rule, 1000, 100.0)
+    assert not rule.is_barren(100.0 + BARREN_START_S)
+    assert rule.is_barren(100.0 + BARREN_START_S + 0.1)
+
+
+def test_where_no_picture_is_wanted_none_is_missed() -> None:
+    rule = BarrenRule()
+    rule.decoded(True, 100.0)
+    assert not rule.is_barren(100.0 + 299.0, rest_s=300.0)
+    assert rule.is_barren(100.0 + 301.0, rest_s=300.0)
