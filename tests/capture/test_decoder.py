@@ -226,6 +226,7 @@ def test_a_stream_that_ends_while_it_catches_up_shows_nothing_twice(clips: Clips
     run.assert_accounted()
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None)
 @given(
     motions=st.sets(st.integers(0, FRAMES), max_size=6),
@@ -353,6 +354,7 @@ def living(kind: type) -> int:
     return sum(type(each) is kind for each in gc.get_objects())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["h264", "h264-b"])
 @pytest.mark.parametrize("mode", [DecodeMode.ALL, DecodeMode.ADAPTIVE, DecodeMode.NO_NONREF])
 def test_no_packet_outlives_its_use(clips: Clips, name: str, mode: DecodeMode) -> None:

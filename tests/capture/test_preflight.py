@@ -237,6 +237,7 @@ def test_over_tls_with_any_certificate(
         assert (found and found[0]) == reason
 
 
+@pytest.mark.slow
 def test_no_socket_is_left_open() -> None:
     """Whatever happens: a camera is looked at again and again."""
     before = len(list(Path("/proc/self/fd").iterdir()))
