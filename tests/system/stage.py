@@ -12,12 +12,25 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+import av
+import numpy as np
+
+from bench.main_job import busy_s, cpu_s
 from daemon.metrics import Sample, parse
-from tests.system.colours import Model
+from simulator.demux import load_footage
+from simulator.footage import Footage
+from tests.system.colours import COLOURS, GROUND, Model
+
+SMALL_WH = (320, 192)
+SMALL_BOX = (32, 32, 128, 96)
+CAMERA_LINE = re.compile(r"(\S+) [A-Z]+ camera ([a-z ]+) camera=(\S+)(.*)")
+FIELD = re.compile(r' (\w+)=("(?:[^"\\]|\\.)*"|\S*)')
 
 DEADLINE_S = 60.0
 """Generous: the machine may be busy with other things."""
@@ -33,6 +46,18 @@ def wait_until(condition: Callable[[], Any], what: str | Callable[[], str], dead
     raise AssertionError(f"not within {deadline_s:g} s: {what if isinstance(what, str) else what()}")
 
 
+@dataclass(frozen=True, slots=True)
+class Told:
+    """A line of the log about a camera."""
+
+    at: float
+    """Wall clock."""
+    words: str
+    """``up``, ``down``, ``flaw``, ``flaw over``, ``notice``."""
+    camera: str
+    fields: Mapping[str, str]
+
+
 class Daemon:
     """One ``mosaicd run`` and the folder that it works in."""
 
@@ -44,6 +69,19 @@ class Daemon:
     @property
     def log(self) -> str:
         return (self.folder / "log").read_text()
+
+    def told(self) -> list[Told]:
+        """Return what the log has said of cameras so far."""
+        found = filter(None, map(CAMERA_LINE.fullmatch, self.log.splitlines()))
+        return [
+            Told(
+                datetime.fromisoformat(line[1]).timestamp(),
+                line[2],
+                line[3],
+                {name: text.strip('"') for name, text in FIELD.findall(line[4])},
+            )
+            for line in found
+        ]
 
     @property
     def port(self) -> int:
@@ -110,6 +148,126 @@ def processes() -> Iterator[tuple[int, list[str]]]:
                 continue
             if command:
                 yield int(entry.name), command
+
+
+class Watch:
+    """What a daemon shows, over time: its metrics twice a second, and in the end its log and its sightings."""
+
+    def __init__(self, daemon: Daemon) -> None:
+        self._daemon = daemon
+        self._scrapes: list[tuple[float, dict[str, list[Sample]]]] = []
+        """By camera."""
+        self._told: list[Told] = []
+        self._lines: list[tuple[float, dict[str, Any]]] = []
+        self._cpu_s = self._own_cpu_s()
+        self._busy_s, self._began_s = busy_s(), time.monotonic()
+        self.foreign_cores = 0.0
+        """Cores that were busy with something else than this process and the daemon."""
+        self.look()
+
+    def look(self) -> None:
+        """Take the metrics of this moment."""
+        by_camera: dict[str, list[Sample]] = {}
+        for sample in self._daemon.metrics():
+            by_camera.setdefault(sample.labels.get("camera", ""), []).append(sample)
+        self._scrapes.append((time.time(), by_camera))
+
+    def until(self, moment: float) -> None:
+        """Look until a moment of the wall clock."""
+        while time.time() < moment:
+            self.look()
+            due = min(moment, self._scrapes[-1][0] + 0.5)
+            wait_until(lambda due=due: time.time() >= due, "half a second")
+
+    def end(self) -> None:
+        """Look a last time, and read what was written. The daemon still runs."""
+        self.look()
+        took_s, busy = time.monotonic() - self._began_s, busy_s() - self._busy_s
+        self.foreign_cores = max(0.0, (busy - self._own_cpu_s() + self._cpu_s) / took_s)
+        self._told = self._daemon.told()
+        self._lines = [(datetime.fromisoformat(line["captured_at"]).timestamp(), line) for line in self._daemon.lines()]
+
+    @property
+    def seconds(self) -> float:
+        """Return how long it was watched, by what metrics know: those of its begin may have been a second old."""
+        return self._scrapes[-1][0] - self._scrapes[0][0] - 1.0
+
+    def values(self, name: str, camera: str = "", **labels: str) -> list[tuple[float, float]]:
+        """Return a metric over time, summed over the labels that are not given."""
+        return [
+            (at, sum(s.value for s in found.get(camera, ()) if s.name == name and labels.items() <= s.labels.items()))
+            for at, found in self._scrapes
+        ]
+
+    def last(self, name: str, camera: str = "", **labels: str) -> float:
+        """Return a metric's last value."""
+        return self.values(name, camera, **labels)[-1][1]
+
+    def grown(self, name: str, camera: str = "", **labels: str) -> float:
+        """Return by how much a counter has grown."""
+        values = self.values(name, camera, **labels)
+        return values[-1][1] - values[0][1]
+
+    def told(self, camera: str, words: str = "") -> list[Told]:
+        """Return what the log has said of a camera, or what of it is of these words."""
+        return [told for told in self._told if told.camera == camera and words in ("", told.words)]
+
+    def lines(self, camera: str, since: float = 0.0, until: float = float("inf")) -> list[tuple[float, dict[str, Any]]]:
+        """Return a camera's lines of sightings, by when their frames were captured."""
+        return [(at, line) for at, line in self._lines if line["camera"] == camera and since <= at < until]
+
+    def _own_cpu_s(self) -> float:
+        pids = [self._daemon.process.pid, *self._daemon.children().values()]
+        return time.process_time() + sum(map(cpu_s, pids))
+
+
+def moving_clip(
+    path: Path,
+    colour: str,
+    box: tuple[int, int, int, int] = SMALL_BOX,
+    *,
+    wh: tuple[int, int] = SMALL_WH,
+    fps: int = 10,
+    gop: int = 10,
+    codec: str = "libx264",
+    is_moving: bool = True,
+) -> Footage:
+    """Write ten seconds of a square of one colour, and of a speckled shadow that walks beneath it, and load them.
+
+    The pictures are small: 40 of them can be decoded ten times a second beside everything else.
+    """
+    jpeg = codec == "mjpeg"
+    options = {"huffman": "default"} if jpeg else {"preset": "ultrafast", "g": str(gop), "bf": "0"}
+    if codec == "libx265":
+        options["x265-params"] = f"log-level=none:keyint={gop}:min-keyint={gop}:scenecut=0:bframes=0:pools=1"
+    chance = np.random.default_rng(0)
+    with av.open(path, "w") as container:
+        stream = container.add_stream(codec, rate=fps, options=options)
+        stream.width, stream.height = wh
+        stream.pix_fmt = "yuvj420p" if jpeg else "yuv420p"
+        for number in range(10 * fps):
+            image = np.full((wh[1], wh[0], 3), GROUND, np.uint8)
+            x = number * 16 % (wh[0] - 48) if is_moving else 0
+            if is_moving or number == 0:
+                speckles = chance.integers(GROUND // 4, GROUND, (10, 12), np.uint8).repeat(4, 0).repeat(4, 1)
+            image[-40:, x : x + 48] = speckles[..., None]
+            image[box[1] : box[3], box[0] : box[2]] = COLOURS[colour]
+            picture = av.VideoFrame.from_ndarray(image, format="rgb24")
+            container.mux(stream.encode(picture.reformat(format=stream.pix_fmt)))
+        container.mux(stream.encode(None))
+    return load_footage(path)
+
+
+def small_settings(model: Model, **capture: Any) -> dict[str, Any]:
+    """Return settings for many cameras on a small machine: small mosaics, and nothing to be measured first."""
+    files = {"cfg": str(model.cfg), "weights": str(model.weights), "names": str(model.names)}
+    return {
+        "mosaic": {"canvas": "448x256"},
+        "model": files | {"input": "mosaic"},
+        "devices": {"cpu": {"workers": 2, "threads": 1}},
+        "capture": {"processes": 2, "open_timeout_s": 2, "read_timeout_s": 4} | capture,
+        "supervision": {"hang_s": 15, "start_timeout_s": 60},
+    }
 
 
 @cache
