@@ -41,6 +41,10 @@ class Backlog:
             self.is_dropping, self._allowed_s = False, lag_s
         return self.is_dropping
 
+    def waited_s(self, lag_s: float) -> float:
+        """Return how much of a lag is none of the way there."""
+        return max(0.0, lag_s - self._allowed_s)
+
     def is_behind_often(self, now_s: float) -> bool:
         """Whether it keeps falling behind."""
         return self._is_often and now_s - self._since_s < OFTEN_S

@@ -8,7 +8,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import av
 import av.error
@@ -97,6 +97,10 @@ class Decoder:
             self._lose()
             self._damage.lose(now_s)
             return
+        if stamp.lag_s > 0.0:
+            # A way that has become longer is no age of the picture: it would be stale for as long as the way is judged.
+            stamp = replace(stamp, lag_s=self.backlog.waited_s(stamp.lag_s))
+            arrival = replace(arrival, stamp=stamp)
         if not is_key and self.policy.is_adaptive and self._hint.observe(packet.size, is_quiet=self.is_quiet):
             self.policy.note_motion(now_s)
         verb = self.policy.packet(is_key, self._is_due(now_s), now_s)
