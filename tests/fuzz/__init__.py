@@ -1,0 +1,1 @@
+"""A hostile camera against the real pipeline: ``python -m tests.fuzz.run``."""
