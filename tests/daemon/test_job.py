@@ -75,6 +75,14 @@ def test_children_inherit_what_they_need_and_nothing_else():
     assert inherit({}) == {}
 
 
+def test_capture_processes_give_freed_pictures_back():
+    job = job_of(cameras(1))
+    [(capture, _)] = job.captures.values()
+    assert capture.environ["MALLOC_ARENA_MAX"] == "2"
+    assert capture.environ["MALLOC_MMAP_THRESHOLD_"] == capture.environ["MALLOC_TRIM_THRESHOLD_"] == "131072"
+    assert not any("MALLOC_ARENA_MAX" in worker.spec.environ for worker in job.workers)
+
+
 def test_no_child_has_a_secret_in_its_environment():
     roster = roster_of("cameras:\n  gate: {url: 'rtsp://h/x', username: viewer, password: '${GATE}'}\n")
     job = job_of(roster)
