@@ -261,8 +261,6 @@ class CameraReport(msgspec.Struct, frozen=True):
     """Longest of the last key frame intervals, seconds; 0 while it is not known."""
     cpu_s: float = 0.0
     """CPU time of its thread: receiving, decoding, scaling."""
-    thread_ident: int = 0
-    """What a crash report calls its thread."""
 
 
 class MosaicReport(msgspec.Struct, frozen=True):

@@ -150,7 +150,6 @@ class CameraReader:
             motion_ratio=self._motion_ratio,
             gop_s=self._policy.gop_s or 0.0,
             cpu_s=self._cpu_s,
-            thread_ident=self._thread.ident or 0,
         )
 
     @property

@@ -41,9 +41,7 @@ def check_fits(kind: str, message: FromChild) -> None:
         case CaptureReport():
             numbers = (message.cpu_s, message.memory_mib, message.steps)
             numbers += tuple(n for c in message.cameras for n in (*_counts(c.counts), *c.failures.values()))
-            numbers += tuple(
-                n for c in message.cameras for n in (c.last_frame_at, c.motion_ratio, c.gop_s, c.cpu_s, c.thread_ident)
-            )
+            numbers += tuple(n for c in message.cameras for n in (c.last_frame_at, c.motion_ratio, c.gop_s, c.cpu_s))
             numbers += tuple(n for m in message.mosaics for n in (m.composed, m.skipped, m.live_tiles, m.still))
         case WorkerReport():
             numbers = (message.cpu_s, message.memory_mib, message.answered, message.stale, message.torn)
