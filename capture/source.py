@@ -37,6 +37,10 @@ FILE_FORMATS = "mov,matroska,webm,avi,mpegts,mpeg,flv,asf,ogg"
 MAX_USERINFO = 127
 """FFmpeg (rtsp.c, ``auth[128]``) cuts a longer one off, and each try with half a password counts towards a lockout."""
 
+MAX_PIXELS = 40_000_000
+"""No camera's picture is larger; 8K has 33 million. FFmpeg would take 268 million, and of H.264 up to 17 such pictures
+at once: 7 GiB, out of a stream of some hundred kilobytes."""
+
 _PROBE = {"analyzeduration": "500000", "probesize": "32768"}
 """Microseconds and bytes: a camera is up in one second instead of four."""
 _UDP = {
@@ -233,8 +237,12 @@ def _video(container: av.container.InputContainer) -> av.VideoStream:
     """Return the stream to decode, its decoder set to one thread: there are as many readers as cameras."""
     with suppress(IndexError):
         stream = container.streams.video[0]
-        if stream.codec_context is not None:
-            stream.codec_context.thread_count = 1
+        context = stream.codec_context
+        if context is not None and context.width * context.height > MAX_PIXELS:
+            raise SourceError(Reason.NOT_VIDEO, f"its picture of {context.width}x{context.height} is too large")
+        if context is not None:
+            context.thread_count = 1
+            context.options = context.options | {"max_pixels": str(MAX_PIXELS)}  # it may grow in mid-stream
             return stream
     raise because(Reason.NOT_VIDEO)
 
