@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import signal
 import sys
 import time
@@ -14,9 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from daemon.blame import crashed_camera
+from daemon.job import _ALLOCATOR
 from tests.fuzz.pipeline import DEADLINE_S, OVERDUE, camera_of
 
 MEMORY_LIMIT_MIB = 1536.0
+MEMORY = "memory"
 STUCK_S = DEADLINE_S + 6.0
 """A case that has neither ended nor been called overdue by then: nothing in that process gets on."""
 LOOK_S = 0.2
@@ -53,6 +56,7 @@ class Child:
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
+            env={**os.environ, **_ALLOCATOR},  # memory as a capture process has it
         )
         watching = [asyncio.create_task(self._watch(process)), asyncio.create_task(self._read_stderr(process))]
         try:
@@ -86,8 +90,11 @@ class Child:
             seed = event["seed"]
             self._started_s.pop(seed, None)
             self.memories_mib.append(event["memory_mib"])
+            self.peak_mib = max(self.peak_mib, event["peak_mib"])
             if event["outcome"] == OVERDUE:
                 self.suspects[seed] = OVERDUE
+            elif event["peak_mib"] > MEMORY_LIMIT_MIB:  # too short for us to see
+                self.suspects[seed] = MEMORY
             else:
                 self.on_end(event)
             give()
@@ -104,7 +111,7 @@ class Child:
             self.peak_mib = max(self.peak_mib, peak_mib)
             oldest_s = min(self._started_s.values(), default=time.monotonic())
             if peak_mib > MEMORY_LIMIT_MIB:
-                self._why_killed = "memory"
+                self._why_killed = MEMORY
                 process.kill()
                 return
             if time.monotonic() - oldest_s > STUCK_S:

@@ -116,6 +116,7 @@ class Pipeline:
             damaged=counts.damaged,
             took_s=round(took_s, 3),
             memory_mib=round(memory_mib(), 1),
+            peak_mib=round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1),
         )
 
     def _note_death(self, death: threading.ExceptHookArgs) -> None:

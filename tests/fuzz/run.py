@@ -23,7 +23,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from tests.fuzz.case import Case
-from tests.fuzz.child import MEMORY_LIMIT_MIB, Child, Event
+from tests.fuzz.child import MEMORY, MEMORY_LIMIT_MIB, Child, Event
 from tests.fuzz.pipeline import ERROR, OVERDUE, PLANTS
 from tests.fuzz.server import HostileServer
 
@@ -187,7 +187,7 @@ def _table(summary: Summary) -> Table:
         ("frames left out as damaged", f"{summary.damaged:,}"),
         ("crashes", sum(failure.kind.startswith(("signal", "exit")) for failure in summary.failures)),
         ("hangs", sum(failure.kind == OVERDUE for failure in summary.failures)),
-        (f"over {MEMORY_LIMIT_MIB:.0f} MiB", sum(failure.kind == "memory" for failure in summary.failures)),
+        (f"over {MEMORY_LIMIT_MIB:.0f} MiB", sum(failure.kind == MEMORY for failure in summary.failures)),
         ("other exceptions", sum(failure.kind == ERROR for failure in summary.failures)),
         ("suspected, not confirmed alone", len(summary.unconfirmed)),
         ("processes", summary.children),
