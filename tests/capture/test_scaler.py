@@ -16,7 +16,7 @@ RAMP = np.broadcast_to(np.linspace(20, 230, W).astype(np.uint8), (H, W))
 def picture(pixel_format: str, grey: np.ndarray = RAMP) -> av.VideoFrame:
     """A grey picture in a camera's format; ``yuvj420p`` and what has no luma plane are full range."""
     frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(grey), format="gray")
-    return frame if pixel_format == "gray" else frame.reformat(format=pixel_format)
+    return frame if pixel_format == "gray" else frame.reformat(format=pixel_format, threads=1)
 
 
 def as_seen(pixel_format: str, grey: np.ndarray = RAMP) -> np.ndarray:
