@@ -109,18 +109,9 @@ class Message(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=True)
 # --- supervisor -> capture -------------------------------------------------------------------------------------------
 
 
-class CameraSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """All that a reader needs. Holds the password: only the wire and the reader ever see it."""
+class Reading(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How a camera is read and decoded: what the roster's keys of these names say."""
 
-    name: str
-    url: str
-    """Without credentials."""
-    fps: float
-    """Frames analyzed a second, at most."""
-    username: str = ""
-    password: str = ""
-    epoch: int = 0
-    """Changes whenever the supervisor changes this camera; travels with each tile."""
     transport: Transport = Transport.TCP
     hwaccel: HwAccel = HwAccel.NONE
     decode: DecodeMode = DecodeMode.ALL
@@ -134,6 +125,20 @@ class CameraSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Where motion does not count."""
     frozen_s: float = 60.0
     """A picture that is the same for so long is frozen."""
+
+
+class CameraSpec(Reading, frozen=True, forbid_unknown_fields=True):
+    """All that a reader needs. Holds the password: only the wire and the reader ever see it."""
+
+    name: str
+    url: str
+    """Without credentials."""
+    fps: float
+    """Frames analyzed a second, at most."""
+    username: str = ""
+    password: str = ""
+    epoch: int = 0
+    """Changes whenever the supervisor changes this camera; travels with each tile."""
     hold_s: float = 0.0
     """Wait so long before the first connection: its decoder has crashed before."""
 

@@ -9,19 +9,20 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from capture.messages import Transport
+from msgspec import structs
+
+from capture.messages import Reading, Transport
 from capture.probemessages import ProbeOrder
 from daemon import yamltext
 from daemon.cameraurl import CameraUrl, UrlError, parse_url
+from daemon.cli_models import SETTINGS
 from daemon.fieldtypes import DEFAULT_CANVAS
 from daemon.problems import did_you_mean
-from daemon.roster import Reading, roster_from
+from daemon.roster import UNWRITTEN, roster_from
 from daemon.rosterfile import NAME_PATTERN
 from daemon.secrets import SecretSources
 from daemon.settings import Capture, Mosaic, Settings, settings_from
 from daemon.yamltext import YamlDocument
-
-DEFAULT_SETTINGS = Path("/etc/mosaicd/mosaicd.yaml")
 
 SAFE_QUERY = frozenset(
     {
@@ -69,7 +70,7 @@ class Target:
     tile_wh: tuple[int, int] = DEFAULT_CANVAS.tile_wh
     fps: float = 5.0
     """Frames that are to be analyzed a second."""
-    reading: Reading = field(default_factory=Reading)
+    reading: Reading = UNWRITTEN
     shown_url: str = ""
     """The url as it may stand in a roster: nothing secret, but ${NAME}."""
     is_new: bool = False
@@ -99,7 +100,7 @@ def find_target(typed: Typed, sources: SecretSources) -> Target:
 
 
 def _settings(typed: Typed, *, is_needed: bool) -> Settings | None:
-    path = typed.settings or DEFAULT_SETTINGS
+    path = typed.settings or SETTINGS
     settings = yamltext.load(path).then(lambda found: settings_from(found, path.parent))
     if typed.settings is not None or is_needed:
         return settings.require()
@@ -116,7 +117,7 @@ def _from_url(typed: Typed, settings: Settings | None) -> Target:
     name = suggested_name(url)
     username = url.username.reveal() if url.username else typed.username
     password = url.password.reveal() if url.password else typed.password
-    reading = Reading(transport=typed.transport or Transport.TCP)
+    reading = structs.replace(UNWRITTEN, transport=typed.transport or Transport.TCP)
     order = _order(typed, settings, url.base + url.rest, (username, password), reading)
     known = typed.password_name if re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", typed.password_name) else ""
     return _with_settings(
@@ -148,7 +149,7 @@ def _from_roster(typed: Typed, settings: Settings | None, sources: SecretSources
     [camera] = roster.cameras
     url = parse_url(written["url"])
     small = parse_url(str(written["detect_url"])) if camera.detect_url else None
-    reading = replace(camera.reading, transport=typed.transport or camera.reading.transport)
+    reading = structs.replace(camera.reading, transport=typed.transport or camera.reading.transport)
     credentials = (
         camera.username.reveal() if camera.username else "",
         camera.password.reveal() if camera.password else "",

@@ -19,11 +19,10 @@ import typer
 
 from capture.exits import ExitCode
 from daemon import cli_bench, cli_camera, cli_models
+from daemon.cli_models import SETTINGS
 
 if TYPE_CHECKING:
     from daemon.roster import Roster
-
-SETTINGS = Path("/etc/mosaicd/mosaicd.yaml")
 
 app = typer.Typer(
     name="mosaicd",

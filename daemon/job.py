@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import ceil
 
+from msgspec import structs
+
 from capture.grouping import MosaicPlan, Seat, group
 from capture.messages import Assign, CameraSpec, CaptureSetup, DecodeMode, Load, OpenMosaic
 from daemon.child import ChildSpec
@@ -174,21 +176,13 @@ def _rest_s(camera: Camera) -> float:
 
 
 def _camera_spec(camera: Camera, settings: Settings) -> CameraSpec:
-    reading = camera.reading
     return CameraSpec(
         name=camera.name,
         url=(camera.detect_url or camera.url).reveal(),
         fps=camera.fps or settings.mosaic.fps,
         username=camera.username.reveal() if camera.username else "",
         password=camera.password.reveal() if camera.password else "",
-        transport=reading.transport,
-        hwaccel=reading.hwaccel,
-        decode=reading.decode,
-        idle_fps=reading.idle_fps,
-        quiet_s=reading.quiet_s,
-        catch_up_frames=reading.catch_up_frames,
-        masks=reading.masks,
-        frozen_s=reading.frozen_s,
+        **structs.asdict(camera.reading),
     )
 
 

@@ -12,11 +12,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from pydantic import ValidationError
 
 from capture.layout import TILES
-from capture.masks import Polygon
-from capture.messages import DecodeMode, HwAccel, Transport
+from capture.messages import DecodeMode, Reading
 from daemon import yamltext
 from daemon.cameraurl import NO_URL, CameraUrl, UrlError, parse_url
 from daemon.problems import (
@@ -37,19 +37,8 @@ from daemon.secrets import Secret, SecretFault, SecretSources, expand
 from daemon.yamltext import YamlDocument
 from inference.labels import modern_label
 
-
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """How a camera is read and decoded: what the keys of these names say."""
-
-    transport: Transport = Transport.TCP
-    hwaccel: HwAccel = HwAccel.NONE
-    decode: DecodeMode = DecodeMode.ADAPTIVE
-    idle_fps: float = 0.5
-    quiet_s: float = 5.0
-    catch_up_frames: int = 25
-    masks: tuple[Polygon, ...] = ()
-    frozen_s: float = 60.0
+UNWRITTEN = Reading(decode=DecodeMode.ADAPTIVE)
+"""How a camera is read whose roster says nothing of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +63,7 @@ class Camera:
     """Labels wanted, in modern words; None is all."""
     min_score: float | None = None
     """0 to 1; None is the model's."""
-    reading: Reading = Reading()
+    reading: Reading = UNWRITTEN
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,16 +238,7 @@ class _Resolver:
             password=password,
             labels=fields.labels,
             min_score=fields.min_score,
-            reading=Reading(
-                transport=Transport(fields.transport),
-                hwaccel=HwAccel(fields.hwaccel),
-                decode=DecodeMode(fields.decode),
-                idle_fps=fields.idle_fps,
-                quiet_s=fields.quiet_s,
-                catch_up_frames=fields.catch_up_frames,
-                masks=fields.masks,
-                frozen_s=fields.frozen_s,
-            ),
+            reading=msgspec.convert({key: getattr(fields, key) for key in Reading.__struct_fields__}, Reading),
         )
 
     def problems(self) -> Iterator[Problem]:

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from capture.messages import DecodeMode, Reason, Transport
+from capture.messages import DecodeMode, Reading, Reason, Transport
 from capture.probemessages import (
     BitRate,
     Clock,
@@ -23,7 +23,7 @@ from daemon.cameraadvice import advise, picture_fault, second_stream, would_slee
 from daemon.cameraremedies import remedies
 from daemon.cameratarget import Target
 from daemon.cameraview import heading, secrets_needed, snippet, table
-from daemon.roster import Reading, parse_roster
+from daemon.roster import parse_roster
 from daemon.secrets import SecretSources
 
 GOOD = ProbeReport(
@@ -60,7 +60,8 @@ def but(**changes: Any) -> ProbeReport:
 
 def target(**changes: Any) -> Target:
     """The camera of these tests, a little changed."""
-    reading = Reading(**{key: changes.pop(key) for key in list(changes) if key in Reading.__dataclass_fields__})
+    wanted = {key: changes.pop(key) for key in list(changes) if key in Reading.__struct_fields__}
+    reading = msgspec.structs.replace(TARGET.reading, **wanted)
     fields = {name: getattr(TARGET, name) for name in Target.__dataclass_fields__}
     return Target(**{**fields, "reading": reading, **changes})
 
