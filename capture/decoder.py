@@ -97,9 +97,9 @@ class Decoder:
             self._lose()
             self._damage.lose(now_s)
             return
-        if stamp.lag_s > 0.0:
+        if (waited_s := self.backlog.waited_s(stamp.lag_s)) != stamp.lag_s:
             # A way that has become longer is no age of the picture: it would be stale for as long as the way is judged.
-            stamp = replace(stamp, lag_s=self.backlog.waited_s(stamp.lag_s))
+            stamp = replace(stamp, lag_s=waited_s)
             arrival = replace(arrival, stamp=stamp)
         if not is_key and self.policy.is_adaptive and self._hint.observe(packet.size, is_quiet=self.is_quiet):
             self.policy.note_motion(now_s)

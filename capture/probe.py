@@ -48,7 +48,7 @@ from capture.probemessages import (
 from capture.scaler import Scaler
 from capture.source import Arrival, Source, SourceOptions
 from capture.streamfigures import Heard
-from capture.transport import MENDED_BY_TCP, TransportChoice
+from capture.transport import TransportChoice
 
 LOOK_S = 0.2
 """So often the picture is looked at, and the one who waits is told."""
@@ -117,7 +117,7 @@ class Probe:
             failure = findings.end
             if findings.is_lossy:
                 self._udp_failure = f"{tally.damaged} of {tally.packets} frames were damaged by loss"
-            elif failure and failure.reason in MENDED_BY_TCP and self._choice.fail(tally.frames):
+            elif failure and self._choice.fail(failure.reason, tally.frames):
                 self._udp_failure = failure.detail
             else:
                 if report is not None:

@@ -23,7 +23,7 @@ from capture.sampler import Sampler
 from capture.scaler import Scaler
 from capture.slot import Pixels
 from capture.source import Source, SourceOptions
-from capture.transport import MENDED_BY_TCP, TransportChoice
+from capture.transport import TransportChoice
 from capture.watch import BitRate, Flaws, Frozen, explain
 
 LOOK_S = 0.5
@@ -169,7 +169,7 @@ class CameraReader:
                 with Source(replace(self._options, transport=self._transport.now)) as source:
                     self._read(source)
             except SourceError as error:
-                if error.reason in MENDED_BY_TCP and self._transport.fail(self._tally.frames - frames_before):
+                if self._transport.fail(error.reason, self._tally.frames - frames_before):
                     self.notices.append("nothing comes over UDP: asked for over TCP from now on")
                 self._failures[error.reason] = self._failures.get(error.reason, 0) + 1
                 self._life = camerastate.fail(self._life, error.reason, error.detail)

@@ -9,7 +9,6 @@ import math
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass, field
 from urllib.parse import parse_qs, quote, unquote, urlsplit, urlunsplit
 
@@ -235,16 +234,15 @@ def _open(url: str, options: SourceOptions, scheme: str) -> av.container.InputCo
 
 def _video(container: av.container.InputContainer) -> av.VideoStream:
     """Return the stream to decode, its decoder set to one thread: there are as many readers as cameras."""
-    with suppress(IndexError):
-        stream = container.streams.video[0]
-        context = stream.codec_context
-        if context is not None and context.width * context.height > MAX_PIXELS:
-            raise SourceError(Reason.NOT_VIDEO, f"its picture of {context.width}x{context.height} is too large")
-        if context is not None:
-            context.thread_count = 1
-            context.options = context.options | {"max_pixels": str(MAX_PIXELS)}  # it may grow in mid-stream
-            return stream
-    raise because(Reason.NOT_VIDEO)
+    stream = container.streams.video[0] if container.streams.video else None
+    context = stream.codec_context if stream else None
+    if stream is None or context is None:
+        raise because(Reason.NOT_VIDEO)
+    if context.width * context.height > MAX_PIXELS:
+        raise SourceError(Reason.NOT_VIDEO, f"its picture of {context.width}x{context.height} is too large")
+    context.thread_count = 1
+    context.options = context.options | {"max_pixels": str(MAX_PIXELS)}  # it may grow in mid-stream
+    return stream
 
 
 def _with_credentials(options: SourceOptions) -> str:

@@ -35,12 +35,9 @@ class TransportChoice:
         self.now = Transport.TCP
         return True
 
-    def fail(self, frames: int) -> bool:
-        """Take note of a connection that ended after ``frames``; return whether TCP is asked for from now on.
-
-        Not to be told of failures that TCP cannot mend either (:data:`MENDED_BY_TCP`).
-        """
-        if not (self.is_on_trial and frames == 0):
+    def fail(self, reason: Reason, frames: int) -> bool:
+        """Take note of why a connection ended after ``frames``; return whether TCP is asked for from now on."""
+        if not (self.is_on_trial and frames == 0 and reason in MENDED_BY_TCP):
             return False
         self.now = Transport.TCP  # a firewall lets RTSP pass, but not what it talks of
         return True

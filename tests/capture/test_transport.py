@@ -13,7 +13,7 @@ def test_what_is_asked_for_is_kept_whatever_happens(wanted: Transport) -> None:
     choice = TransportChoice(wanted)
     assert not choice.is_on_trial
     assert not choice.is_lossy(damaged=1000, packets=1000)
-    assert not choice.fail(frames=0)
+    assert not choice.fail(Reason.TIMEOUT, frames=0)
     assert choice.now is wanted
 
 
@@ -35,10 +35,10 @@ def test_auto_goes_over_to_tcp_after_much_loss(damaged: int, packets: int, is_lo
 
 def test_auto_goes_over_to_tcp_when_nothing_came_and_says_so_once() -> None:
     choice = TransportChoice(Transport.AUTO)
-    assert not choice.fail(frames=1)
+    assert not choice.fail(Reason.TIMEOUT, frames=1)
     assert choice.now is Transport.UDP
-    assert choice.fail(frames=0)
-    assert not choice.fail(frames=0)
+    assert choice.fail(Reason.TIMEOUT, frames=0)
+    assert not choice.fail(Reason.TIMEOUT, frames=0)
     assert not choice.is_lossy(damaged=1000, packets=1000)
     assert choice.now is Transport.TCP
 
@@ -48,3 +48,6 @@ def test_auto_goes_over_to_tcp_when_nothing_came_and_says_so_once() -> None:
 )
 def test_a_camera_that_is_away_says_nothing_of_udp(reason: Reason) -> None:
     assert reason not in MENDED_BY_TCP
+    choice = TransportChoice(Transport.AUTO)
+    assert not choice.fail(reason, frames=0)
+    assert choice.now is Transport.UDP
