@@ -38,9 +38,9 @@ if __name__ == "__main__":
     sys.path[0] = str(Path(__file__).parents[1])
 
 from bench.clips import FOOTAGE, provide
+from bench.simulated import simulated
 from capture.messages import CameraSpec, CaptureReport, CaptureSetup, DecodeMode, OpenMosaic
-from daemon.child import Child, ChildSpec
-from daemon.demo import Process
+from daemon.child import Child, ChildSpec, tree_cpu_ticks
 from daemon.lifecycle import Command
 
 WARM_S = 3.0
@@ -92,14 +92,8 @@ class Ratios:
 
 
 def tree_cpu_s(pid: int) -> float:
-    """Return the CPU time of a process and of its living children (proc(5), stat)."""
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    except OSError:
-        return 0.0
-    own_s = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-    return own_s + sum(tree_cpu_s(int(child)) for child in children)
+    """Return the CPU time of a process and of its living children."""
+    return tree_cpu_ticks(pid) / os.sysconf("SC_CLK_TCK")
 
 
 def measured(pid: int, seconds: float, turn: Callable[[], object] = lambda: None) -> float:
@@ -156,24 +150,14 @@ def our_cost(url: str, mode: DecodeMode, seconds: float) -> tuple[float, Capture
 
 
 @contextmanager
-def simulated(folder: Path) -> Iterator[tuple[str, str]]:
+def streams(folder: Path) -> Iterator[tuple[str, str]]:
     """Run a simulator; yield the urls of the moving and of the still camera."""
-    roster = folder / "cameras.yaml"
     shares = [f"{provide(is_moving=True)}:1", f"{provide(is_moving=False)}:1"]
     videos = [argument for share in shares for argument in ("--video", share)]
-    rtsp = ["--cameras", "2", "--port", "0", "--roster", str(roster)]
-    simulator = Process("simulate", [sys.executable, "-m", "daemon.cli", "simulate", *rtsp, *videos], folder)
-    try:
-        end_s = time.monotonic() + 60.0
-        while not roster.exists():
-            simulator.check()
-            if time.monotonic() > end_s:
-                raise TimeoutError("the simulator did not start")
-            time.sleep(0.1)
-        moving, still = (line.split('"')[1] for line in roster.read_text().splitlines() if "rtsp://" in line)
+    with simulated(folder, 2, videos):
+        lines = (folder / "cameras.yaml").read_text().splitlines()
+        moving, still = (line.split('"')[1] for line in lines if "rtsp://" in line)
         yield moving, still
-    finally:
-        simulator.stop(5.0)
 
 
 def ways(moving: str, still: str, seconds: float) -> dict[str, Callable[[], float]]:
@@ -253,7 +237,7 @@ def main() -> int:
         return 1
     costs: dict[str, list[float]] = {}
     progress = Progress(console=Console(stderr=True), transient=True)
-    with tempfile.TemporaryDirectory(prefix="mosaicd-bench-") as folder, simulated(Path(folder)) as (moving, still):
+    with tempfile.TemporaryDirectory(prefix="mosaicd-bench-") as folder, streams(Path(folder)) as (moving, still):
         todo = ways(moving, still, arguments.seconds)
         with progress:
             task = progress.add_task("measuring", total=arguments.rounds * len(todo))

@@ -33,6 +33,7 @@ if __name__ == "__main__":
     sys.path[0] = str(Path(__file__).parents[1])
 
 from bench.clips import provide
+from bench.simulated import START_S, run_daemon, simulated
 from daemon.demo import Process, free_port
 from daemon.demo_material import DemoError
 from daemon.metrics import Sample, parse
@@ -41,7 +42,6 @@ DATA = Path(__file__).parents[1].parent / "shared" / "data"
 MIXED = ("Retail02_short.mp4:4", "pets09-s2l1.mp4", "one-by-one-person-detection.mp4", "car-detection.mp4")
 CAMERAS = 32
 HD_MOVING = 4
-START_S = 60.0
 HTTP_PORT = 9109
 
 
@@ -187,7 +187,7 @@ def busy_s() -> float:
 @contextmanager
 def staged(folder: Path, job: Scenario, cameras: int) -> Iterator[tuple[Process, Process, int]]:
     """Run simulator and daemon in ``folder``; yield both and the daemon's HTTP port."""
-    roster, port = folder / "cameras.yaml", free_port(HTTP_PORT)
+    port = free_port(HTTP_PORT)
     model = DATA / "weights" / "yolo-fastest" / job.model
     settings = {
         "state_dir": str(folder),
@@ -198,23 +198,8 @@ def staged(folder: Path, job: Scenario, cameras: int) -> Iterator[tuple[Process,
     }
     (folder / "mosaicd.yaml").write_text(json.dumps(settings))
     shares = [argument for video in job.videos for argument in ("--video", video)]
-    rtsp = ["--cameras", str(cameras), "--port", "0", "--roster", str(roster)]
-    simulator = Process("simulate", [sys.executable, "-m", "daemon.cli", "simulate", *rtsp, *shares], folder)
-    try:
-        end = time.monotonic() + START_S
-        while not roster.exists():
-            simulator.check()
-            if time.monotonic() > end:
-                raise TimeoutError("the simulator did not start")
-            time.sleep(0.1)
-        run = [sys.executable, "-m", "daemon.cli", "run", "--settings", str(folder / "mosaicd.yaml")]
-        daemon = Process("run", run, folder)
-        try:
-            yield simulator, daemon, port
-        finally:
-            daemon.stop(20.0)
-    finally:
-        simulator.stop(5.0)
+    with simulated(folder, cameras, shares) as simulator, run_daemon(folder) as daemon:
+        yield simulator, daemon, port
 
 
 def scrape(port: int) -> tuple[Sample, ...]:

@@ -34,7 +34,8 @@ if __name__ == "__main__":
     # Python puts this folder first, where capture.py and simulator.py would stand for the packages of their names.
     sys.path[0] = str(Path(__file__).parents[1])
 
-from bench.main_job import START_S, descendants, memory_mib, scrape, total
+from bench.main_job import descendants, memory_mib, scrape, total
+from bench.simulated import START_S, run_daemon, simulated
 from daemon.demo import Process, free_port
 
 CAMERAS = 32
@@ -134,25 +135,12 @@ def staged(folder: Path, seed: int, leak_kib_s: float) -> Iterator[tuple[Process
     if leak_kib_s:
         (folder / "sitecustomize.py").write_text(LEAK.format(kib=leak_kib_s))
         os.environ["PYTHONPATH"] = str(folder)
-    program = [sys.executable, "-m", "daemon.cli"]
-    rtsp = ["--cameras", str(CAMERAS), "--port", "0", "--roster", str(roster), "--faults", str(faults)]
-    simulator = Process("simulate", [*program, "simulate", *rtsp], folder)
-    try:
-        end_s = time.monotonic() + 10 * START_S  # scenes are rendered the first time
-        while not roster.exists():
-            simulator.check()
-            if time.monotonic() > end_s:
-                raise TimeoutError("the simulator did not start")
-            time.sleep(0.1)
+    # Scenes are rendered the first time.
+    with simulated(folder, CAMERAS, ["--faults", str(faults)], within_s=10 * START_S):
         # The picture must be able to freeze within a fault's five seconds.
         roster.write_text("defaults: {frozen_s: 3}\n" + roster.read_text())
-        daemon = Process("run", [*program, "run", "--settings", str(folder / "mosaicd.yaml")], folder)
-        try:
+        with run_daemon(folder) as daemon:
             yield daemon, port
-        finally:
-            daemon.stop(20.0)
-    finally:
-        simulator.stop(5.0)
 
 
 def table(looks: Sequence[Look], growth: dict[str, tuple[float, bool]], command: str) -> str:

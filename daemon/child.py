@@ -79,7 +79,7 @@ class Child:
 
         Its own children's too: while one builds a model's graph for it, it only waits.
         """
-        return _cpu_ticks(self.pid) if self.pid is not None else 0
+        return tree_cpu_ticks(self.pid) if self.pid is not None else 0
 
     @property
     def descriptors(self) -> tuple[int, int, int]:
@@ -192,11 +192,11 @@ class Child:
         return Death(returncode, tuple(self._stderr), self._last_words, tuple(received))
 
 
-def _cpu_ticks(pid: int) -> int:
-    """CPU time of a process and of all below it (proc(5): stat; task/TID/children)."""
+def tree_cpu_ticks(pid: int) -> int:
+    """Return the CPU time of a process and of all below it (proc(5): stat; task/TID/children)."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
         children = [path.read_text().split() for path in Path(f"/proc/{pid}/task").glob("*/children")]
     except OSError:
         return 0
-    return int(fields[11]) + int(fields[12]) + sum(_cpu_ticks(int(child)) for found in children for child in found)
+    return int(fields[11]) + int(fields[12]) + sum(tree_cpu_ticks(int(child)) for found in children for child in found)

@@ -21,7 +21,7 @@ import pytest
 from capture.channel import ProtocolError, Received
 from capture.exits import ExitCode
 from capture.messages import FromChild, LastWords, Ready, SlotOpened, Stop, Unassign
-from daemon.child import LINE_BYTES, STDERR_LINES, Child, ChildSpec, Death, _cpu_ticks
+from daemon.child import LINE_BYTES, STDERR_LINES, Child, ChildSpec, Death, tree_cpu_ticks
 from daemon.lifecycle import Command
 
 DEADLINE_S = 30.0
@@ -526,10 +526,10 @@ def test_the_time_of_what_a_child_waits_for_is_its_own_time():
         assert waiting.stdout is not None
         grandchild = int(waiting.stdout.readline())
         try:
-            before, end = _cpu_ticks(waiting.pid), time.monotonic() + DEADLINE_S
-            while _cpu_ticks(waiting.pid) < before + 10:
+            before, end = tree_cpu_ticks(waiting.pid), time.monotonic() + DEADLINE_S
+            while tree_cpu_ticks(waiting.pid) < before + 10:
                 assert time.monotonic() < end
                 time.sleep(0.01)
         finally:
             os.kill(grandchild, signal.SIGKILL)
-    assert _cpu_ticks(waiting.pid) == 0
+    assert tree_cpu_ticks(waiting.pid) == 0
