@@ -8,7 +8,8 @@ import pytest
 from inference.darknet.cfg import parse_cfg
 from inference.darknet.layers import Network, Shortcut
 from inference.darknet.network import resolve_network
-from inference.darknet.weights import BatchNorm, ConvolutionWeights
+from inference.darknet.weights import BatchNorm, ConvolutionWeights, write_weights
+from inference.engine import ModelFiles
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
 YOLO_FASTEST = DATA / "weights" / "yolo-fastest"
@@ -247,3 +248,13 @@ def iou(one: np.ndarray, other: np.ndarray) -> float:
     overlap = np.clip(np.minimum(one[2:], other[2:]) - np.maximum(one[:2], other[:2]), 0, None).prod()
     union = (one[2:] - one[:2]).prod() + (other[2:] - other[:2]).prod() - overlap
     return float(overlap / union)
+
+
+def write_small_model(folder: Path) -> ModelFiles:
+    """The files of SMALL_CFG with random weights and two labels."""
+    files = ModelFiles(folder / "small.cfg", folder / "small.weights", folder / "small.names")
+    files.cfg.write_text(SMALL_CFG)
+    files.names.write_text("person\ndog\n")
+    network = network_of(SMALL_CFG)
+    write_weights(files.weights, network, random_convolutions(network))
+    return files

@@ -8,12 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from inference.darknet.weights import write_weights
-from inference.engine import EngineFailed, EngineOptions, ModelFiles, OutOfMemory
+from inference.engine import EngineFailed, EngineOptions, OutOfMemory
 from inference.engine_openvino import OpenVinoBackend
 from inference.engines import NATIVE_BFLOAT16, cpu_flags
 from inference.loading import load_engine
-from tests.inference.darknet_examples import SMALL_CFG, network_of, random_convolutions
+from tests.inference.darknet_examples import write_small_model
 
 
 @pytest.mark.slow
@@ -21,11 +20,7 @@ from tests.inference.darknet_examples import SMALL_CFG, network_of, random_convo
     not NATIVE_BFLOAT16 & cpu_flags(), reason="this CPU has no unit for bfloat16, so OpenVINO uses none"
 )
 def test_precision_changes_the_arithmetic_and_hardly_the_result(tmp_path: Path):
-    files = ModelFiles(tmp_path / "small.cfg", tmp_path / "small.weights", tmp_path / "small.names")
-    files.cfg.write_text(SMALL_CFG)
-    files.names.write_text("person\ndog\n")
-    network = network_of(SMALL_CFG)
-    write_weights(files.weights, network, random_convolutions(network))
+    files = write_small_model(tmp_path)
     image = np.random.default_rng(2).integers(0, 256, (1, 64, 96, 3), np.uint8)
 
     def best(precision: Any) -> np.ndarray:

@@ -5,23 +5,17 @@ from pathlib import Path
 
 import pytest
 
-from inference.darknet.weights import write_weights
 from inference.engine import ModelFiles, ModelUnusable
 from inference.engines import ENGINES
 from inference.export import exported, graph_name
-from tests.inference.darknet_examples import SMALL_CFG, network_of, random_convolutions
+from tests.inference.darknet_examples import SMALL_CFG, write_small_model
 
 SIZE_WH = (96, 64)
 
 
 @pytest.fixture
 def files(tmp_path: Path) -> ModelFiles:
-    files = ModelFiles(tmp_path / "small.cfg", tmp_path / "small.weights", tmp_path / "small.names")
-    files.cfg.write_text(SMALL_CFG)
-    files.names.write_text("person\ndog\n")
-    network = network_of(SMALL_CFG)
-    write_weights(files.weights, network, random_convolutions(network))
-    return files
+    return write_small_model(tmp_path)
 
 
 @pytest.mark.parametrize("engine", list(ENGINES))

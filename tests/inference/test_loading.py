@@ -14,7 +14,6 @@ import numpy as np
 import pytest
 
 from inference.darknet.build import build_model
-from inference.darknet.weights import write_weights
 from inference.decode import Suppression, decode_image
 from inference.engine import Detections, EngineFailed, EngineOptions, ModelFiles, ModelUnusable
 from inference.engines import ENGINES
@@ -23,12 +22,10 @@ from inference.model import read_model
 from tests.inference.darknet.parity import on_one_thread
 from tests.inference.darknet_examples import (
     DATA,
-    SMALL_CFG,
     YOLO_FASTEST,
     iou,
     needs_data,
-    network_of,
-    random_convolutions,
+    write_small_model,
 )
 
 pytestmark = [pytest.mark.slow, pytest.mark.parametrize("engine", list(ENGINES))]
@@ -41,13 +38,7 @@ def cache_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def small_files(tmp_path_factory: pytest.TempPathFactory) -> ModelFiles:
-    folder = tmp_path_factory.mktemp("small")
-    files = ModelFiles(folder / "small.cfg", folder / "small.weights", folder / "small.names")
-    files.cfg.write_text(SMALL_CFG)
-    files.names.write_text("person\ndog\n")
-    network = network_of(SMALL_CFG)
-    write_weights(files.weights, network, random_convolutions(network))
-    return files
+    return write_small_model(tmp_path_factory.mktemp("small"))
 
 
 def yolo_fastest(name: str) -> ModelFiles:

@@ -3,20 +3,14 @@ from pathlib import Path
 
 import pytest
 
-from inference.darknet.weights import write_weights
 from inference.engine import ModelFiles, ModelUnusable
 from inference.model import read_model
-from tests.inference.darknet_examples import SMALL_CFG, network_of, random_convolutions
+from tests.inference.darknet_examples import SMALL_CFG, write_small_model
 
 
 @pytest.fixture
 def files(tmp_path: Path) -> ModelFiles:
-    files = ModelFiles(tmp_path / "small.cfg", tmp_path / "small.weights", tmp_path / "small.names")
-    files.cfg.write_text(SMALL_CFG)
-    files.names.write_text("person\ndog\n")
-    network = network_of(SMALL_CFG)
-    write_weights(files.weights, network, random_convolutions(network))
-    return files
+    return write_small_model(tmp_path)
 
 
 def test_the_three_files_make_a_model(files: ModelFiles):

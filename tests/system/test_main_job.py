@@ -16,8 +16,7 @@ def test_32_cameras_are_up_and_answered_and_nothing_grows(tmp_path, data):
     assert job.restarts == 0
     assert job.sightings > 0
     # Real footage varies: a leak of a frame a second in any camera would be far above this in half a minute.
-    # Cameras that wake and sleep take and give back some per cent of it.
-    assert abs(job.memory_drift_ratio) < 0.1
+    assert abs(job.memory_drift_ratio) < 0.05
     # The job fills this machine: how fast it is can only be judged where it has the machine to itself.
     if job.foreign_cores > 0.3:
         pytest.skip(f"its speed is not judged: {job.foreign_cores} cores were busy with something else; {job}")
