@@ -41,6 +41,7 @@ from bench.clips import FOOTAGE, provide
 from bench.simulated import simulated
 from capture.messages import CameraSpec, CaptureReport, CaptureSetup, DecodeMode, OpenMosaic
 from daemon.child import Child, ChildSpec, tree_cpu_ticks
+from daemon.job import ALLOCATOR
 from daemon.lifecycle import Command
 
 WARM_S = 3.0
@@ -126,7 +127,7 @@ def command_cost(command: Sequence[str], seconds: float) -> float:
 
 def our_cost(url: str, mode: DecodeMode, seconds: float) -> tuple[float, CaptureReport]:
     """Return what a capture process with one camera costs, CPU-seconds a second, and its last report."""
-    child = Child(ChildSpec("c1", "capture", "capture.process", dict(os.environ)))
+    child = Child(ChildSpec("c1", "capture", "capture.process", {**os.environ, **ALLOCATOR}))
     child.spawn()
     reports: list[CaptureReport] = []
 

@@ -125,6 +125,7 @@ class Source:
     def _live(self, stop: threading.Event) -> Iterator[Arrival]:
         timeout_s = self._options.read_timeout_s
         failure = because(Reason.ENDED)
+        tick_s = _tick_s(self.stream)
         pts_s = 0.0  # a stream's first packet may have none
         try:
             asked_s = time.monotonic()
@@ -135,7 +136,7 @@ class Source:
                 # After a timeout FFmpeg hands out the packet that its parser held back, and would wait once more.
                 is_late = arrived_s - asked_s >= timeout_s
                 if packet.size:
-                    known_s = _seconds(packet, packet.pts)
+                    known_s = None if packet.pts is None else packet.pts * tick_s
                     pacing = self.pace.arrive(known_s, arrived_s)
                     pts_s = pts_s if known_s is None else known_s
                     yield Arrival(packet, Stamp(pts_s, arrived_s, pacing.lag_s))
@@ -162,11 +163,13 @@ class Source:
         while True:
             failure: SourceError | None = None
             shift_s: float | None = None
+            tick_s = _tick_s(self.stream)
             try:
                 for packet in self._container.demux(self.stream):
-                    sent_s = _seconds(packet, packet.pts if packet.dts is None else packet.dts)
-                    if not packet.size or sent_s is None:
+                    sent = packet.pts if packet.dts is None else packet.dts
+                    if not packet.size or sent is None:
                         continue
+                    sent_s = sent * tick_s
                     if began is None:
                         began, shift_s = time.monotonic() - sent_s, 0.0  # its clock may have begun hours before
                     elif shift_s is None:
@@ -175,8 +178,8 @@ class Source:
                     if stop.wait(max(0.0, due_s - time.monotonic())):
                         return
                     end_s = sent_s + (shift_s or 0.0) + interval_s
-                    pts_s = _seconds(packet, packet.pts)
-                    yield Arrival(packet, Stamp((sent_s if pts_s is None else pts_s) + (shift_s or 0.0), due_s))
+                    pts_s = sent_s if packet.pts is None else packet.pts * tick_s
+                    yield Arrival(packet, Stamp(pts_s + (shift_s or 0.0), due_s))
             except (av.error.FFmpegError, OSError):
                 failure = because(Reason.BROKEN)
             if failure is None and loops and shift_s is None:
@@ -188,8 +191,9 @@ class Source:
             self.stream = _video(self._container)
 
 
-def _seconds(packet: "av.Packet[av.VideoStream]", ticks: int | None) -> float | None:
-    return None if ticks is None or packet.time_base is None else float(ticks * packet.time_base)
+def _tick_s(stream: av.VideoStream) -> float:
+    """Return the unit of a stream's times, seconds. Asked of each packet, the fraction would cost 2.4 µs a time."""
+    return float(stream.time_base or 0)
 
 
 def _open(url: str, options: SourceOptions, scheme: str) -> av.container.InputContainer:

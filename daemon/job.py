@@ -23,7 +23,7 @@ _INHERITED = ("PATH", "HOME", "LANG", "TZ", "TMPDIR", "LD_LIBRARY_PATH", "VIRTUA
 _INHERITED_PREFIXES = ("LC_", "PYTHON", "CUDA_", "NVIDIA_", "TF_", "XLA_")
 """What a child's environment takes over; the rest may hold the roster's secrets."""
 
-_ALLOCATOR = {"MALLOC_ARENA_MAX": "2", "MALLOC_MMAP_THRESHOLD_": "131072", "MALLOC_TRIM_THRESHOLD_": "131072"}
+ALLOCATOR = {"MALLOC_ARENA_MAX": "2", "MALLOC_MMAP_THRESHOLD_": "131072", "MALLOC_TRIM_THRESHOLD_": "131072"}
 """Of a capture process (mallopt(3)). By default glibc keeps an arena for nearly each reader, and raises thresholds
 up to 32 MiB once a picture was freed: with a camera that fails each second, a process grew by a third in an hour,
 all of it free memory that was not given back."""
@@ -97,7 +97,7 @@ def plan_job(
         plans=plans,
         captures={
             name: (
-                ChildSpec(name, "capture", "capture.process", {**inherited, **_ALLOCATOR}),
+                ChildSpec(name, "capture", "capture.process", {**inherited, **ALLOCATOR}),
                 tuple(mosaic for mosaic in names if shards[mosaic] == name),
             )
             for name in captures

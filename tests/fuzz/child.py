@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from daemon.blame import crashed_camera
-from daemon.job import _ALLOCATOR
+from daemon.job import ALLOCATOR
 from tests.fuzz.pipeline import DEADLINE_S, OVERDUE, camera_of
 
 MEMORY_LIMIT_MIB = 1536.0
@@ -56,7 +56,7 @@ class Child:
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
-            env={**os.environ, **_ALLOCATOR},  # memory as a capture process has it
+            env={**os.environ, **ALLOCATOR},  # memory as a capture process has it
         )
         watching = [asyncio.create_task(self._watch(process)), asyncio.create_task(self._read_stderr(process))]
         try:
