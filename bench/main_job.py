@@ -161,15 +161,17 @@ def descendants(root: int) -> list[int]:
 
 
 def memory_mib(root: int) -> float:
-    """Return the proportional set size of a process and all below it (proc(5), smaps_rollup)."""
-    kib = 0
-    for pid in descendants(root):
-        try:
-            lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-        except OSError:
-            continue
-        kib += next((int(line.split()[1]) for line in lines if line.startswith("Pss:")), 0)
-    return kib / 1024
+    """Return the proportional set size of a process and all below it."""
+    return sum(map(pss_mib, descendants(root)))
+
+
+def pss_mib(pid: int) -> float:
+    """Return the proportional set size of a process, 0 if it is gone (proc(5), smaps_rollup)."""
+    try:
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    except OSError:
+        return 0.0
+    return next((int(line.split()[1]) for line in lines if line.startswith("Pss:")), 0) / 1024
 
 
 def cpu_s(pid: int) -> float:

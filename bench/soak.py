@@ -34,7 +34,7 @@ if __name__ == "__main__":
     # Python puts this folder first, where capture.py and simulator.py would stand for the packages of their names.
     sys.path[0] = str(Path(__file__).parents[1])
 
-from bench.main_job import descendants, memory_mib, scrape, total
+from bench.main_job import descendants, pss_mib, scrape, total
 from bench.simulated import START_S, run_daemon, simulated
 from daemon.demo import Process, free_port
 
@@ -73,6 +73,8 @@ class Look:
 
     at_s: float
     memory_mib: float
+    capture_mib: float
+    inference_mib: float
     descriptors: int
     threads: int
     cameras_up: float
@@ -85,9 +87,12 @@ def look(pid: int, port: int, at_s: float) -> Look:
     """Look at a daemon by its process id and its HTTP port."""
     family = descendants(pid)
     samples = scrape(port)
+    memory_mib = {each: pss_mib(each) for each in family}
     return Look(
         at_s=at_s,
-        memory_mib=memory_mib(pid),
+        memory_mib=sum(memory_mib.values()),
+        capture_mib=sum(mib for each, mib in memory_mib.items() if runs(each, "capture.process")),
+        inference_mib=sum(mib for each, mib in memory_mib.items() if runs(each, "inference.worker")),
         descriptors=sum(count(f"/proc/{each}/fd") for each in family),
         threads=sum(count(f"/proc/{each}/task") for each in family),
         cameras_up=total(samples, "mosaicd_camera_up"),
@@ -95,6 +100,14 @@ def look(pid: int, port: int, at_s: float) -> Look:
         analyzed=total(samples, "mosaicd_camera_frames_analyzed_total"),
         restarts=total(samples, "mosaicd_worker_restarts_total") + total(samples, "mosaicd_capture_restarts_total"),
     )
+
+
+def runs(pid: int, module: str) -> bool:
+    """Return whether a process runs that module."""
+    try:
+        return module in Path(f"/proc/{pid}/cmdline").read_text().split("\0")
+    except OSError:
+        return False
 
 
 def count(folder: str) -> int:
@@ -153,13 +166,15 @@ def table(looks: Sequence[Look], growth: dict[str, tuple[float, bool]], command:
         f"`{command}`, ended {datetime.now(UTC):%Y-%m-%d %H:%M} UTC, {os.cpu_count()} cores, "
         f"revision {revision.stdout.strip()}",
         "",
-        "| minute | memory, MiB | descriptors | threads | cameras up | failures | frames analyzed | restarts |",
+        "| minute | memory, MiB | of capture | of inference | descriptors | threads | cameras up | failures "
+        "| frames analyzed | restarts |",
         "|" + "---|" * len(names),
     ]
     for each in rows:
         minute = (each.at_s - looks[0].at_s) / 60
         lines.append(
-            f"| {minute:.0f} | {each.memory_mib:.1f} | {each.descriptors} | {each.threads} | {each.cameras_up:.0f} "
+            f"| {minute:.0f} | {each.memory_mib:.1f} | {each.capture_mib:.1f} | {each.inference_mib:.1f} "
+            f"| {each.descriptors} | {each.threads} | {each.cameras_up:.0f} "
             f"| {each.failures:.0f} | {each.analyzed:.0f} | {each.restarts:.0f} |"
         )
     lines += ["", "| growth an hour, after ten minutes | measured | allowed | |", "|---|---|---|---|"]
