@@ -220,14 +220,11 @@ def _show(pictures: Pictures, stamp: Stamp) -> bool:
 
 def read_frames(options: SourceOptions, tally: Tally, stop: threading.Event) -> Iterator[Frame]:
     """Connect, and yield every frame. Returns when ``stop`` is set, else ends with SourceError."""
-    failure: SourceError | None = None
     with Source(options) as source:
         decoder = Decoder(source.stream, DecodePolicy(PolicyOptions()), tally, lambda _: True)
         try:
             for arrival in source.arrivals(stop):
                 yield from decoder.feed(arrival)
-        except SourceError as error:
-            failure = error
-        if failure is not None:
+        except SourceError:
             yield from decoder.close()
-            raise failure
+            raise

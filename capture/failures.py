@@ -2,7 +2,9 @@
 
 Its text never holds the URL: FFmpeg's own errors carry it, password and all, in ``str(e)``, ``e.args`` and
 ``e.filename``, so they are neither shown nor chained: what is made here is raised outside of ``except``, or it would
-keep them as its ``__context__``.
+keep them as its ``__context__``. Nor may the frame that raises an error keep it in a variable: error, traceback and
+frame would hold each other, and with them a decoder and its pictures, until Python's collector finds them, which in a
+process that makes few objects may take hours.
 """
 
 import errno

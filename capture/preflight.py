@@ -53,8 +53,11 @@ def look_ahead(url: str, timeout_s: float, *, has_credentials: bool) -> None:
     # Outside of ``except``: it must not keep an error that might hold the URL.
     if failure is None:
         failure = _judge(answer, has_credentials)
-    if failure is not None:
-        raise failure
+    try:
+        if failure is not None:
+            raise failure
+    finally:
+        del failure
 
 
 def _judge(answer: bytes, has_credentials: bool) -> SourceError | None:

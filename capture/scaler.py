@@ -44,7 +44,10 @@ class Scaler:
             )
         except (av.error.FFmpegError, ValueError):
             failure = SourceError(Reason.NOT_VIDEO, f"cannot convert from {picture.format.name}")
-        raise failure
+        try:
+            raise failure
+        finally:
+            del failure
 
 
 def _rows(picture: av.VideoFrame, width: int) -> Luma:

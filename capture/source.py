@@ -124,7 +124,7 @@ class Source:
 
     def _live(self, stop: threading.Event) -> Iterator[Arrival]:
         timeout_s = self._options.read_timeout_s
-        failure = because(Reason.ENDED)
+        reason = Reason.ENDED
         tick_s = _tick_s(self.stream)
         pts_s = 0.0  # a stream's first packet may have none
         try:
@@ -141,7 +141,7 @@ class Source:
                     pts_s = pts_s if known_s is None else known_s
                     yield Arrival(packet, Stamp(pts_s, arrived_s, pacing.lag_s))
                 if is_late:
-                    failure = because(Reason.HANG, timeout_s)
+                    reason = Reason.HANG
                     break
                 asked_s = time.monotonic()
         except (av.error.FFmpegError, OSError) as error:
@@ -150,8 +150,8 @@ class Source:
             is_silence = is_late or isinstance(error, TimeoutError | av.error.ExitError)
             # An answer over HTTP that is closed, whose end it did not tell (http.c: "Stream ends prematurely").
             is_end = self._scheme in ("http", "https") and error.errno == errno.EIO
-            failure = because(Reason.HANG if is_silence else Reason.ENDED if is_end else Reason.BROKEN, timeout_s)
-        raise failure
+            reason = Reason.HANG if is_silence else Reason.ENDED if is_end else Reason.BROKEN
+        raise because(reason, timeout_s)
 
     def _file(self, stop: threading.Event) -> Iterator[Arrival]:
         """Read a file at its own pace; with ``?loop=1`` over and over, its pts counting on."""
@@ -161,7 +161,7 @@ class Source:
         began: float | None = None
         end_s = -math.inf
         while True:
-            failure: SourceError | None = None
+            reason: Reason | None = None
             shift_s: float | None = None
             tick_s = _tick_s(self.stream)
             try:
@@ -181,11 +181,11 @@ class Source:
                     pts_s = sent_s if packet.pts is None else packet.pts * tick_s
                     yield Arrival(packet, Stamp(pts_s + (shift_s or 0.0), due_s))
             except (av.error.FFmpegError, OSError):
-                failure = because(Reason.BROKEN)
-            if failure is None and loops and shift_s is None:
-                failure = because(Reason.NOT_VIDEO)  # a pass without a packet would be followed by many
-            if failure or not loops:
-                raise failure or because(Reason.ENDED)
+                reason = Reason.BROKEN
+            if reason is None and loops and shift_s is None:
+                reason = Reason.NOT_VIDEO  # a pass without a packet would be followed by many
+            if reason or not loops:
+                raise because(reason or Reason.ENDED)
             self._container.close()
             self._container = _open(self._url, self._options, self._scheme)
             self.stream = _video(self._container)
@@ -233,7 +233,10 @@ def _open(url: str, options: SourceOptions, scheme: str) -> av.container.InputCo
         )
     except (av.error.FFmpegError, OSError) as error:
         failure = while_opening(error, time.monotonic() - began, min(limits_s))
-    raise failure
+    try:
+        raise failure
+    finally:
+        del failure
 
 
 def _video(container: av.container.InputContainer) -> av.VideoStream:

@@ -1,5 +1,6 @@
 """A reader: its states over faults, its stop, its threads, and not one frame that is not counted."""
 
+import gc
 import os
 import threading
 import time
@@ -10,11 +11,12 @@ import numpy as np
 import pytest
 
 from capture.compositor import MosaicComposer
+from capture.decoder import Decoder
 from capture.layout import Canvas
 from capture.messages import CameraCounts, CameraSpec, CameraState, DecodeMode, Reason, Transport
 from capture.reader import CameraReader, sampler_for
 from capture.slot import SlotReader
-from capture.source import SourceOptions
+from capture.source import Source, SourceOptions
 from simulator.camera import CameraSpec as Simulated
 from simulator.demux import load_footage
 from simulator.faults import Close, Fault, Freeze, Hang, Jump, Silent
@@ -133,6 +135,28 @@ def test_states_over_a_fault_and_recovery(server: ServerThread, start: Callable[
     assert report.failures == {Reason.ENDED: 1}
     assert report.source_wh == SIZE_WH
     assert abs(report.last_frame_at - time.time()) < DEADLINE_S
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("fault", [Close(), Hang()], ids=lambda fault: type(fault).__name__)
+def test_what_a_connection_held_is_let_go_without_the_collector(
+    server: ServerThread, start: Callable[..., CameraReader], fault: Fault
+) -> None:
+    """In a process that makes few objects the collector may not come by for hours, and a decoder holds pictures."""
+    gc.collect()
+    gc.disable()
+    try:
+        reader = start(server.url("cam-0"), timeout_s=0.5)
+        for _ in range(2):
+            wait_until(lambda: state(reader) == (CameraState.STREAMING, None) and reader.newest)
+            server.set_fault("cam-0", fault)
+            wait_until(lambda: state(reader)[0] is CameraState.BACKOFF)
+            server.set_fault("cam-0", None)
+        wait_until(lambda: state(reader) == (CameraState.STREAMING, None))
+        assert sum(isinstance(each, Source) for each in gc.get_objects()) == 1
+        assert sum(isinstance(each, Decoder) for each in gc.get_objects()) == 1
+    finally:
+        gc.enable()
 
 
 @pytest.mark.slow
