@@ -18,7 +18,6 @@ from inference.engines import ENGINES
 from inference.kerasfile import KerasFileError, load_weights
 from inference.loading import load_engine
 from inference.model import inspect_model
-from tests.inference.darknet.parity import on_one_thread
 from tests.inference.darknet_examples import SMALL_CFG, network_of, random_convolutions
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # Keras, when it saves
@@ -30,7 +29,6 @@ IMAGE = np.random.default_rng(2).integers(0, 256, (1, 64, 96, 3), np.uint8)
 @pytest.fixture(scope="module")
 def files(tmp_path_factory: pytest.TempPathFactory) -> ModelFiles:
     """Weights in a `.keras` file, and the same beside it as `small.weights`."""
-    on_one_thread()
     folder = tmp_path_factory.mktemp("keras")
     (folder / "small.cfg").write_text(SMALL_CFG)
     (folder / "small.names").write_text("person\ndog\n")

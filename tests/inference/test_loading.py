@@ -19,7 +19,6 @@ from inference.engine import Detections, EngineFailed, EngineOptions, ModelFiles
 from inference.engines import ENGINES
 from inference.loading import load_engine
 from inference.model import read_model
-from tests.inference.darknet.parity import on_one_thread
 from tests.inference.darknet_examples import (
     DATA,
     YOLO_FASTEST,
@@ -60,7 +59,6 @@ def images_of(batch: int) -> np.ndarray:
 
 
 def keras_boxes(files: ModelFiles, images: np.ndarray, options: EngineOptions) -> list[Detections]:
-    on_one_thread()
     model = read_model(files, options.input_wh)
     maps = [np.asarray(raw) for raw in build_model(model.network, model.weights)(images.astype(np.float32) / 255)]
     suppression = Suppression(options.score_threshold, options.iou_threshold, options.max_detections)

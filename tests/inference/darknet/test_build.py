@@ -18,7 +18,7 @@ from inference.darknet.weights import (
     read_weights,
     write_weights,
 )
-from tests.inference.darknet.parity import assert_same_maps, image_of, on_one_thread
+from tests.inference.darknet.parity import assert_same_maps, image_of
 from tests.inference.darknet_examples import (
     DARKNET_CFG,
     FURTHER_CFG,
@@ -31,12 +31,6 @@ from tests.inference.darknet_examples import (
 )
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    """As the engine's tests in the same process want it: TensorFlow's threads cannot be changed once it runs."""
-    on_one_thread()
 
 
 @pytest.fixture

@@ -27,7 +27,6 @@ from inference.darknet.weights import (
     split_weights,
     write_weights,
 )
-from tests.inference.darknet.parity import on_one_thread
 from tests.inference.darknet_examples import (
     DARKNET_CFG,
     DATA,
@@ -168,7 +167,6 @@ def test_the_longest_texts_are_judged_in_bounded_memory(tmp_path: Path, text: st
 
 @pytest.mark.slow
 def test_what_is_let_through_can_be_built():
-    on_one_thread()
     chance, built = random.Random(9), 0
     for _ in range(400):
         text = mutated(chance.choice([SMALL_CFG, FURTHER_CFG, DARKNET_CFG]).encode(), chance).decode(errors="replace")

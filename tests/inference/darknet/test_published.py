@@ -7,7 +7,7 @@ import pytest
 from inference.darknet.cfg import CfgError, read_cfg
 from inference.darknet.network import input_multiple, resolve_network
 from inference.darknet.weights import write_weights
-from tests.inference.darknet.parity import assert_same_maps, on_one_thread
+from tests.inference.darknet.parity import assert_same_maps
 from tests.inference.darknet_examples import DATA, needs_data, random_convolutions, random_shortcuts
 
 pytestmark = [needs_data, pytest.mark.data]
@@ -44,7 +44,6 @@ def test_an_unknown_layer_is_refused_by_name_and_line(name: str):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", KNOWN)
 def test_outputs_are_opencvs(tmp_path: Path, name: str):
-    on_one_thread()
     cfg, weights = DATA / "cfg" / name, tmp_path / "random.weights"
     sections = read_cfg(cfg)
     multiple = input_multiple(sections)

@@ -1,0 +1,8 @@
+"""What the tests of models share."""
+
+import pytest
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_thread(one_thread: None) -> None:
+    """Whichever test comes first in its process."""
