@@ -31,6 +31,7 @@ import os
 import signal
 import socket
 import sys
+import threading
 
 from capture.channel import ChannelError
 from capture.child import adopt, leave, wait_readable
@@ -96,9 +97,10 @@ match flavour:
     case "exit":
         os._exit(3)
     case "deaf words":
-        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})
+        told = threading.Event()
+        signal.signal(signal.SIGUSR1, lambda *_: told.set())
         os.write(2, b"waiting\\n")
-        signal.sigwait({signal.SIGUSR1})
+        told.wait()
         ready()
         leave(channel, ExitCode.OUT_OF_MEMORY, "died with unread input")
     case "garbage":
