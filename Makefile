@@ -32,7 +32,12 @@ demo: setup ## 32 simulated cameras and the daemon; SECONDS=60, VIDEO=FILE[:COUN
 		$(if $(MODEL),--model $(MODEL))
 
 test: setup ## Run the tests; T="-k name" chooses
+ifdef T
 	$(BIN)/python -m pytest $(T)
+else
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal --ignore=tests/system
+	$(BIN)/python -m pytest tests/system # one at a time: they watch the clock
+endif
 
 check: setup ## Format, lint and types, as CI checks them
 	$(BIN)/ruff format --check --quiet .

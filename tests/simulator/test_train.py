@@ -69,6 +69,7 @@ def test_a_precision_that_does_not_exist_is_refused(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("one_thread")
 def test_quick_run_writes_a_model_that_loads(tmp_path):
     shown = CliRunner().invoke(app, ["--out", str(tmp_path), "--quick", "--precision", "float32"])
     assert shown.exit_code == 0, shown.output

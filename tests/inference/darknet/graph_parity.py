@@ -1,14 +1,12 @@
 """Run by `test_graphs.py` in a process whose Keras runs on the engine's backend: published cfgs' graphs beside OpenCV.
 
 `python -m tests.inference.darknet.graph_parity ENGINE CFG...` prints one line a cfg: "ok NAME", or "NAME: what is
-wrong". The graph is the one that the engine exports and loads; random weights, float32, one thread. Of cfgs that have
-the same graph the first is compared.
+wrong". The graph is the one that the engine exports and loads; random weights, float32, one thread.
 """
 
 import os
 import sys
 import tempfile
-from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 
@@ -18,27 +16,14 @@ os.environ["KERAS_BACKEND"] = ENGINES[sys.argv[1]].keras_backend
 
 import numpy as np
 
-from inference.darknet.cfg import read_cfg
-from inference.darknet.layers import Head, Network
-from inference.darknet.network import input_multiple, resolve_network
+from inference.darknet.layers import Network
 from inference.darknet.weights import read_weights, write_weights
 from inference.engine import EngineOptions
 from inference.forms import choose_form
 from inference.model import Model
 from tests.inference.darknet.parity import assert_same, on_one_thread, opencv_maps
+from tests.inference.darknet.published import network_of
 from tests.inference.darknet_examples import random_convolutions, random_shortcuts
-
-
-def network_of(cfg: Path) -> Network:
-    sections = read_cfg(cfg)
-    multiple = input_multiple(sections)
-    return resolve_network(sections, (2 * multiple, 3 * multiple))
-
-
-def graph_of(network: Network) -> str:
-    """All that makes its graph: cfgs often differ in nothing but training, anchors and lines."""
-    layers = [layer.source if isinstance(layer, Head) else replace(layer, line=0) for layer in network.layers]
-    return repr((network.input_shape, layers))
 
 
 def compare(cfg: Path, network: Network, folder: Path) -> None:
@@ -57,14 +42,10 @@ def compare(cfg: Path, network: Network, folder: Path) -> None:
 
 
 on_one_thread()
-compared: set[str] = set()
 for name in sys.argv[2:]:
     with tempfile.TemporaryDirectory() as place:
         try:
-            resolved = network_of(Path(name))
-            if (graph := graph_of(resolved)) not in compared:
-                compare(Path(name), resolved, Path(place))
-            compared.add(graph)
+            compare(Path(name), network_of(Path(name)), Path(place))
             print("ok", name, flush=True)
         except Exception as error:  # noqa: BLE001 - reported, and the next one is tried
             print(f"{name}: {type(error).__name__}: {' '.join(str(error).split())[:300]}", flush=True)

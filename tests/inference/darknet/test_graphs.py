@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from inference.engines import ENGINES
-from tests.inference.darknet.test_published import KNOWN
+from tests.inference.darknet.published import DIFFERENT
 from tests.inference.darknet_examples import DATA, FURTHER_CFG, SMALL_CFG, needs_data
 
 pytestmark = pytest.mark.slow
@@ -19,7 +19,7 @@ WIDE = {"alexeyab/yolov4-csp-x-mish.cfg", "alexeyab/yolov4-p6.cfg", "alexeyab/yo
 """Left out, for they take a quarter of the time: wider siblings of yolov4-csp-s-mish, yolov4-p5 and yolov4-csp."""
 
 PUBLISHED = {
-    "openvino": tuple(name for name in KNOWN if name not in WIDE),
+    "openvino": tuple(name for name in DIFFERENT if name not in WIDE),
     "tensorflow": (
         "alexeyab/enet-coco.cfg",
         "alexeyab/yolov3-tiny-prn.cfg",
