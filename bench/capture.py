@@ -6,7 +6,8 @@ Each way reads the same RTSP stream (1080p25 H.264, 3 Mbit/s, key frames two sec
 simulator in a process of its own, in turn, and over again for so many rounds; a figure is the median over the rounds.
 Counted is user and system time of the way's processes (/proc), once it has run for three seconds, and its children's.
 
-- ours: a capture process as the supervisor starts it, with one camera: five tiles a second on a mosaic's canvas
+- ours: a capture process as the supervisor starts it, with the four cameras of a mosaic: five tiles a second of each on
+  its canvas; a quarter of what it costs
 - ffmpeg: `ffmpeg -threads 1 -f null`, which decodes and throws away; also with `-skip_frame nokey`
 - pipe: ffmpeg decodes and scales to five tiles a second, raw RGB through a pipe to Python, as recorders do it;
   full pipe: all full pictures through the pipe, scaled in Python
@@ -39,7 +40,8 @@ if __name__ == "__main__":
 
 from bench.clips import FOOTAGE, provide
 from bench.simulated import simulated
-from capture.messages import CameraSpec, CaptureReport, CaptureSetup, DecodeMode, OpenMosaic
+from capture.layout import TILES
+from capture.messages import CameraSpec, CaptureSetup, DecodeMode, OpenMosaic
 from daemon.child import Child, ChildSpec, tree_cpu_ticks
 from daemon.job import ALLOCATOR
 from daemon.lifecycle import Command
@@ -125,50 +127,46 @@ def command_cost(command: Sequence[str], seconds: float) -> float:
         process.wait()
 
 
-def our_cost(url: str, mode: DecodeMode, seconds: float) -> tuple[float, CaptureReport]:
-    """Return what a capture process with one camera costs, CPU-seconds a second, and its last report."""
+def our_cost(urls: Sequence[str], mode: DecodeMode, seconds: float) -> float:
+    """Return what a capture process with the cameras of a mosaic costs, CPU-seconds a camera-second."""
     child = Child(ChildSpec("c1", "capture", "capture.process", {**os.environ, **ALLOCATOR}))
     child.spawn()
-    reports: list[CaptureReport] = []
 
     def listen() -> None:
         for received in child.receive():
             for fd in received.fds:
                 os.close(fd)
-            if isinstance(received.message, CaptureReport):
-                reports[:] = [received.message]
 
     try:
         child.send(CaptureSetup(CANVAS_WH, FPS, stale_s=2.0, open_timeout_s=5.0, read_timeout_s=5.0))
-        child.send(OpenMosaic("m1", (CameraSpec("cam", url, FPS, decode=mode), None, None, None)))
+        cameras = [CameraSpec(f"cam-{number}", url, FPS, decode=mode) for number, url in enumerate(urls)]
+        child.send(OpenMosaic("m1", tuple(cameras)))
         assert child.pid is not None
-        cost = measured(child.pid, seconds, listen)
-        listen()
-        return cost, reports[0]
+        return measured(child.pid, seconds, listen) / len(urls)
     finally:
         child.obey(Command.KILL)
         child.bury()
 
 
 @contextmanager
-def streams(folder: Path) -> Iterator[tuple[str, str]]:
-    """Run a simulator; yield the urls of the moving and of the still camera."""
-    shares = [f"{provide(is_moving=True)}:1", f"{provide(is_moving=False)}:1"]
+def streams(folder: Path) -> Iterator[tuple[Sequence[str], Sequence[str]]]:
+    """Run a simulator; yield the urls of the moving and of the still cameras, a mosaic of each."""
+    shares = [f"{provide(is_moving=is_moving)}:{TILES}" for is_moving in (True, False)]
     videos = [argument for share in shares for argument in ("--video", share)]
-    with simulated(folder, 2, videos):
+    with simulated(folder, 2 * TILES, videos):
         lines = (folder / "cameras.yaml").read_text().splitlines()
-        moving, still = (line.split('"')[1] for line in lines if "rtsp://" in line)
-        yield moving, still
+        urls = [line.split('"')[1] for line in lines if "rtsp://" in line]
+        yield urls[::2], urls[1::2]  # equal shares take turns
 
 
-def ways(moving: str, still: str, seconds: float) -> dict[str, Callable[[], float]]:
+def ways(moving: Sequence[str], still: Sequence[str], seconds: float) -> dict[str, Callable[[], float]]:
     """Return the ways by name."""
     ffmpeg = ["ffmpeg", "-v", "error", "-threads", "1"]
     null = ["-an", "-f", "null", "-"]
     size = [str(side) for side in TILE_WH]
 
-    def ours(url: str, mode: DecodeMode) -> Callable[[], float]:
-        return lambda: our_cost(url, mode, seconds)[0]
+    def ours(urls: Sequence[str], mode: DecodeMode) -> Callable[[], float]:
+        return lambda: our_cost(urls, mode, seconds)
 
     def theirs(*command: str) -> Callable[[], float]:
         return lambda: command_cost(command, seconds)
@@ -176,17 +174,17 @@ def ways(moving: str, still: str, seconds: float) -> dict[str, Callable[[], floa
     return {
         "ours, decode: all": ours(moving, DecodeMode.ALL),
         "ours, adaptive, moving": ours(moving, DecodeMode.ADAPTIVE),
-        "ffmpeg, null": theirs(*ffmpeg, "-rtsp_transport", "tcp", "-i", moving, *null),
-        "ffmpeg, scaled pipe": theirs(sys.executable, "-c", _PIPE, moving, *size, "scaled"),
-        "ffmpeg, full pipe": theirs(sys.executable, "-c", _PIPE, moving, *size, "full"),
-        "cv2": theirs(sys.executable, "-c", _CV2, moving, *size, "5", "INTER_AREA"),
-        "cv2, resize each by area": theirs(sys.executable, "-c", _CV2, moving, *size, "1", "INTER_AREA"),
-        "cv2, resize each linearly": theirs(sys.executable, "-c", _CV2, moving, *size, "1", "INTER_LINEAR"),
+        "ffmpeg, null": theirs(*ffmpeg, "-rtsp_transport", "tcp", "-i", moving[0], *null),
+        "ffmpeg, scaled pipe": theirs(sys.executable, "-c", _PIPE, moving[0], *size, "scaled"),
+        "ffmpeg, full pipe": theirs(sys.executable, "-c", _PIPE, moving[0], *size, "full"),
+        "cv2": theirs(sys.executable, "-c", _CV2, moving[0], *size, "5", "INTER_AREA"),
+        "cv2, resize each by area": theirs(sys.executable, "-c", _CV2, moving[0], *size, "1", "INTER_AREA"),
+        "cv2, resize each linearly": theirs(sys.executable, "-c", _CV2, moving[0], *size, "1", "INTER_LINEAR"),
         "ours, adaptive, still": ours(still, DecodeMode.ADAPTIVE),
         "ffmpeg, key frames, still": theirs(
-            *ffmpeg, "-skip_frame", "nokey", "-rtsp_transport", "tcp", "-i", still, *null
+            *ffmpeg, "-skip_frame", "nokey", "-rtsp_transport", "tcp", "-i", still[0], *null
         ),
-        "cv2, still": theirs(sys.executable, "-c", _CV2, still, *size, "5", "INTER_AREA"),
+        "cv2, still": theirs(sys.executable, "-c", _CV2, still[0], *size, "5", "INTER_AREA"),
     }
 
 
