@@ -19,16 +19,6 @@ RATIO_TOLERANCE = 0.05
 """A clock that is off by more runs wrong. Real ones are off by 0.0001."""
 
 
-@dataclass(frozen=True, slots=True)
-class Pacing:
-    """What one arrival tells."""
-
-    lag_s: float = 0.0
-    """How long the packet has waited on its way, seconds; 0 where the camera's clock is not to be trusted."""
-    is_jump: bool = False
-    """The camera's clock was set, or wrapped."""
-
-
 @dataclass(slots=True)
 class Pace:
     """Compares pts and arrivals of one connection. One thread uses it."""
@@ -36,6 +26,7 @@ class Pace:
     clock_ratio: float | None = field(default=None, init=False)
     """Seconds of the camera's clock in one of ours; None while it is not known."""
     jumps: int = field(default=0, init=False)
+    """How often the camera's clock was set, or wrapped."""
     _last: tuple[float, float] | None = field(default=None, init=False)
     """Newest pts and its arrival."""
     _window_began_s: float = field(default=0.0, init=False)
@@ -53,26 +44,29 @@ class Pace:
     def _base_s(self) -> float:
         return self._least_s if self._least_before_s is None else min(self._least_s, self._least_before_s)
 
-    def arrive(self, pts_s: float | None, arrived_s: float) -> Pacing:
-        """Take note of a packet; ``pts_s`` in seconds, ``arrived_s`` monotonic."""
+    def arrive(self, pts_s: float | None, arrived_s: float) -> float:
+        """Take note of a packet; ``pts_s`` in seconds, ``arrived_s`` monotonic. Return how long it has waited, seconds.
+
+        That is 0 where the camera's clock is not to be trusted.
+        """
         if pts_s is None or not isfinite(pts_s):
-            return Pacing()
+            return 0.0
         difference_s = arrived_s - pts_s
         last, self._last = self._last, (pts_s, arrived_s)
         if last is None:
             self._restart(difference_s, arrived_s)
-            return Pacing()
+            return 0.0
         step_s, waited_s = pts_s - last[0], arrived_s - last[1]
         # A late arrival whose pts goes on is a pause; a clock that was set steps without one. The packet before may
         # have been late itself: FFmpeg's parser holds one back until the next has come.
         if step_s < -JUMP_S or min(step_s - waited_s, self._base_s - difference_s) > JUMP_S:
             self.jumps += 1
             self._restart(difference_s, arrived_s)
-            return Pacing(is_jump=True)
+            return 0.0
         if arrived_s - self._window_began_s >= WINDOW_S:
             self._turn_window(arrived_s, difference_s)
         self._least_s = min(self._least_s, difference_s)
-        return Pacing(lag_s=0.0 if self.is_clock_wrong else difference_s - self._base_s)
+        return 0.0 if self.is_clock_wrong else difference_s - self._base_s
 
     def _restart(self, difference_s: float, arrived_s: float) -> None:
         self._window_began_s, self._least_s, self._least_before_s = arrived_s, difference_s, None

@@ -137,9 +137,9 @@ class Source:
                 is_late = arrived_s - asked_s >= timeout_s
                 if packet.size:
                     known_s = None if packet.pts is None else packet.pts * tick_s
-                    pacing = self.pace.arrive(known_s, arrived_s)
+                    lag_s = self.pace.arrive(known_s, arrived_s)
                     pts_s = pts_s if known_s is None else known_s
-                    yield Arrival(packet, Stamp(pts_s, arrived_s, pacing.lag_s))
+                    yield Arrival(packet, Stamp(pts_s, arrived_s, lag_s))
                 if is_late:
                     reason = Reason.HANG
                     break
