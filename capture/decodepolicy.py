@@ -68,6 +68,8 @@ class DecodePolicy:
     """Says for each packet what to do with it."""
 
     options: PolicyOptions
+    gops_s: deque[float] = field(default_factory=lambda: deque(maxlen=GOPS))
+    """The last key frame intervals, seconds; those of the camera's last connection to begin with."""
     alertness: Alertness = field(init=False)
     _last_motion_s: float = field(default=0.0, init=False)
     _began_s: float | None = field(default=None, init=False)
@@ -75,7 +77,6 @@ class DecodePolicy:
     _last_key_s: float | None = field(default=None, init=False)
     _waking_since_s: float | None = field(default=None, init=False)
     """Since when it has waited for a key frame to start with; None where it does not, or has just begun to."""
-    _gops_s: deque[float] = field(default_factory=lambda: deque(maxlen=GOPS), init=False)
     _kept: int = field(default=0, init=False)
     _is_chained: bool = field(default=False, init=False)
     """Whether what was decoded last and what is kept follow each other without a gap."""
@@ -103,7 +104,7 @@ class DecodePolicy:
     @property
     def gop_s(self) -> float | None:
         """The longest of the last key frame intervals, seconds; None before the second key frame."""
-        return max(self._gops_s, default=None)
+        return max(self.gops_s, default=None)
 
     @property
     def is_gop_too_long(self) -> bool:
@@ -117,7 +118,7 @@ class DecodePolicy:
             self._began_s = now_s
         if is_key:
             if self._last_key_s is not None:
-                self._gops_s.append(now_s - self._last_key_s)
+                self.gops_s.append(now_s - self._last_key_s)
             self._last_key_s = now_s
         if self.options.is_intra_only:
             verb = self._intra_packet(is_due, now_s)

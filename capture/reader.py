@@ -189,7 +189,7 @@ class CameraReader:
         options = PolicyOptions(
             spec.decode, spec.idle_fps, spec.quiet_s, spec.catch_up_frames, bool(context.codec.intra_only)
         )
-        self._policy = DecodePolicy(options)
+        self._policy = DecodePolicy(options, self._policy.gops_s)
         decoder = Decoder(source.stream, self._policy, tally, self._sampler.would_take)
         bit_rate = BitRate()
         packets_before, damaged_before, jumps_before, look_s = tally.packets, tally.damaged, tally.jumps, 0.0

@@ -136,6 +136,16 @@ def test_a_first_gop_that_is_too_long_is_not_slept_through() -> None:
     assert short.play("K" + "." * 40 + "K.") == "D" + 10 * "k" + 30 * "-" + "DD"
 
 
+def test_what_was_learned_of_key_frames_holds_for_the_next_connection() -> None:
+    before = stream(idle_fps=1.0)
+    before.play(2 * gop(4.0) + "K")
+    again = Stream(DecodePolicy(before.policy.options, before.policy.gops_s))
+    assert again.policy.is_gop_too_long
+    assert set(again.play(gop(4.0))) == {"D"}
+    again.play(3 * gop(0.8) + "K")  # the camera was set otherwise meanwhile
+    assert not again.policy.is_gop_too_long
+
+
 def test_awake_it_does_not_fall_asleep_where_the_next_key_frame_is_overdue() -> None:
     camera = stream(idle_fps=1.0, quiet_s=2.0)
     camera.play("K")
