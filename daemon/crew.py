@@ -7,6 +7,7 @@ the supervisor's business. Knows neither cameras nor mosaics.
 import logging
 import os
 import selectors
+import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -16,6 +17,7 @@ from capture.channel import ProtocolError
 from capture.child import wait_readable
 from capture.messages import FromChild, Ready, Stop
 from daemon import lifecycle
+from daemon.cgroup import OomKills
 from daemon.child import Child, Death
 from daemon.lifecycle import Command, Phase, Policy, Step
 from daemon.logs import fields
@@ -80,6 +82,8 @@ class Crew:
         start_concurrency: Mapping[str, int],
         clock: Callable[[], float],
         chance: Callable[[], float],
+        *,
+        oom_kills: OomKills | None = None,
     ) -> None:
         self.children = tuple(child for group in groups.values() for child in group)
         self.quotas: dict[str, Quota] = {}
@@ -89,6 +93,7 @@ class Crew:
         self._start_concurrency = start_concurrency
         self._clock = clock
         self._chance = chance
+        self._oom_kills = oom_kills or OomKills()
         self._selector = selectors.DefaultSelector()
         self._start_ticks: dict[str, int] = {}
         """CPU time of children that are starting, when it last changed."""
@@ -263,6 +268,7 @@ class Crew:
             last_words=death.last_words,
             phase=Doing.LOADING if child.life.phase is Phase.STARTING else Doing.WORKING,
             was_killed_by_us_for_hang=child.life.is_condemned,
+            oom_kills=self._oom_kills.explain() if death.returncode == -signal.SIGKILL else None,
             memory_mib=quota.last_mib,
             # A GPU worker's limit is of the device's memory, what it reports is main memory: no two to compare.
             memory_limit_mib=None if quota.on_gpu else quota.limit_mib,

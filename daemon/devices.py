@@ -8,7 +8,7 @@ import math
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
@@ -16,6 +16,7 @@ from pathlib import Path
 
 import msgspec
 
+from daemon.cgroup import PROC_CGROUP, ROOT, folders
 from daemon.inventory import Inventory
 from daemon.quota import (
     CPU_OVERHEAD_MIB,
@@ -158,8 +159,8 @@ def find_devices(
     *,
     affinity: Collection[int] | None = None,
     meminfo_path: Path = Path("/proc/meminfo"),
-    proc_cgroup_path: Path = Path("/proc/self/cgroup"),
-    cgroup_root: Path = Path("/sys/fs/cgroup"),
+    proc_cgroup_path: Path = PROC_CGROUP,
+    cgroup_root: Path = ROOT,
 ) -> FoundDevices:
     """Look for devices. Never fails for a GPU's sake: what goes wrong there is a notice, and the CPU remains.
 
@@ -181,11 +182,11 @@ def find_devices(
         )
     cgroup = proc_cgroup_path.read_text() if proc_cgroup_path.exists() else ""
     total_mib = _total_memory_bytes(meminfo_path.read_text())
-    for folder in _cgroup_folders(cgroup, cgroup_root, "memory"):
+    for folder in folders(cgroup, cgroup_root, "memory"):
         for name in ("memory.max", "memory.limit_in_bytes"):
             total_mib = min(total_mib, _read_limit(folder / name))
     cores = float(len(os.sched_getaffinity(0) if affinity is None else affinity))
-    for folder in _cgroup_folders(cgroup, cgroup_root, "cpu"):
+    for folder in folders(cgroup, cgroup_root, "cpu"):
         cores = min(cores, _read_cpu_limit(folder / "cpu.max"))
     cpu = Device("cpu", DeviceKind.CPU, "", int(total_mib) // _MIB, cores=max(1, math.floor(cores)))
     return FoundDevices((*gpus, cpu), notices)
@@ -276,20 +277,6 @@ def _total_memory_bytes(meminfo: str) -> float:
         if line.startswith("MemTotal:"):
             return float(line.split()[1]) * 1024
     raise ValueError("no MemTotal in meminfo")
-
-
-def _cgroup_folders(proc_cgroup: str, root: Path, controller: str) -> Iterator[Path]:
-    """The folders whose limits hold for this process: its group and all above it, cgroup v2 and v1 (cgroups(7))."""
-    for line in proc_cgroup.splitlines():
-        _, controllers, path = line.split(":", 2)
-        if controllers and controller not in controllers.split(","):
-            continue
-        parts = [part for part in path.split("/") if part]
-        if ".." in parts:  # outside our namespace
-            parts = []
-        for mount in (root / controller,) if controllers else (root, root / "unified"):
-            for depth in range(len(parts), -1, -1):
-                yield mount.joinpath(*parts[:depth])
 
 
 def _read_limit(path: Path) -> float:

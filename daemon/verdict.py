@@ -55,7 +55,7 @@ class Evidence:
     phase: Phase = Phase.WORKING
     was_killed_by_us_for_hang: bool = False
     oom_kills: int | None = None
-    """Increase of the cgroup's ``oom_kill`` counter over the child's life; None where it cannot be read."""
+    """Kills of the kernel's OOM killer that explain no other death; None where they are not counted."""
     memory_mib: float | None = None
     """As last reported by the child."""
     memory_limit_mib: int | None = None

@@ -119,6 +119,11 @@ match flavour:
         ready()
         raw.shutdown(socket.SHUT_RDWR)
         pause()
+    case "glutton":
+        ready()
+        eaten = []
+        while True:
+            eaten.append(b"x" * (8 << 20))
     case "stubborn":
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         ready()
