@@ -24,9 +24,9 @@ _INHERITED_PREFIXES = ("LC_", "PYTHON", "CUDA_", "NVIDIA_", "TF_", "XLA_")
 """What a child's environment takes over; the rest may hold the roster's secrets."""
 
 ALLOCATOR = {"MALLOC_ARENA_MAX": "2", "MALLOC_MMAP_THRESHOLD_": "131072", "MALLOC_TRIM_THRESHOLD_": "131072"}
-"""Of a capture process (mallopt(3)). By default glibc keeps an arena for nearly each reader, and raises thresholds
-up to 32 MiB once a picture was freed: with a camera that fails each second, a process grew by a third in an hour,
-all of it free memory that was not given back."""
+"""Of a capture process (mallopt(3)). By default glibc keeps an arena for nearly each reader, and raises thresholds up
+to 32 MiB once a picture was freed, so that free memory stays: eight small cameras that fail every few seconds took
+64 MiB where they take 52 with these. No cost in CPU time was found."""
 
 _NO_GPU = "-1"
 CAPTURE_START_S = 10.0
