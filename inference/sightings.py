@@ -4,7 +4,7 @@ Crediting a box to the wrong camera is the worst mistake this system can make, s
 is used: it travelled with the pixels.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +12,7 @@ import numpy as np
 from capture.layout import to_source
 from capture.messages import Sighting, TileAnswer
 from capture.slot import CanvasHeader
-from inference.inputs import Placed
+from inference.inputs import ALL_TILES, Placed
 
 MIN_SIDE = 1.0
 """A box that is left with less than a pixel of its camera's picture lay in the letterbox's bars."""
@@ -36,16 +36,17 @@ def answer_tiles(
     *,
     now_s: float,
     stale_s: float,
+    tiles: Collection[int] = ALL_TILES,
 ) -> tuple[TileAnswer, ...]:
     """Credit each box to its tile's camera, and map it to that camera's pixels.
 
-    ``names`` are the labels of the class ids. Tiles that are blank, or older than ``stale_s`` at ``now_s`` (monotonic),
-    are left out, and so are their boxes.
+    ``names`` are the labels of the class ids, ``tiles`` those that were looked at. The others are left out, and so are
+    tiles that are blank, or older than ``stale_s`` at ``now_s`` (monotonic), and their boxes.
     """
     detections = placed.detections
     answers = []
     for index, tile in enumerate(header.tiles):
-        if tile is None or now_s - tile.captured_mono_s > stale_s:
+        if tile is None or index not in tiles or now_s - tile.captured_mono_s > stale_s:
             continue
         mine = np.flatnonzero((placed.tiles == index) & (detections.scores >= wishes.min_score.get(tile.camera, 0.0)))
         boxes = to_source(detections.xyxy[mine], tile.content, tile.source_wh)

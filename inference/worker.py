@@ -10,6 +10,7 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +20,11 @@ import numpy.typing as npt
 from capture.channel import Channel, ChannelClosedError
 from capture.child import adopt, leave, memory_mib, wait_readable
 from capture.exits import ExitCode
-from capture.layout import Canvas
-from capture.messages import Answer, Assign, Load, Ready, Stop, Unassign, WorkerReport
-from capture.slot import CanvasHeader, SlotError, SlotReader
+from capture.layout import TILES, Canvas
+from capture.messages import Answer, Assign, Load, Ready, Stop, TileAnswer, Unassign, WorkerReport
+from capture.slot import CanvasHeader, SlotError, SlotReader, TileHeader
 from inference.engine import (
+    Detections,
     DeviceUnavailable,
     Engine,
     EngineError,
@@ -31,7 +33,7 @@ from inference.engine import (
     ModelUnusable,
     OutOfMemory,
 )
-from inference.inputs import ModelInput
+from inference.inputs import ModelInput, batches
 from inference.loading import load_engine
 from inference.sightings import Wishes, answer_tiles
 
@@ -60,6 +62,26 @@ class Assignment:
     wishes: Wishes
     served: int = 0
     """When it was last this mosaic's turn, in turns of this worker: the lowest is served next."""
+    seen: tuple[TileHeader | None, ...] = (None,) * TILES
+    """What was on the canvas that was answered last."""
+
+    def new_tiles(self, header: CanvasHeader) -> tuple[int, ...]:
+        """Return the tiles that show another frame than on the canvas that was answered last."""
+        return tuple(
+            index
+            for index, (tile, seen) in enumerate(zip(header.tiles, self.seen, strict=True))
+            if tile is not None and tile != seen
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """A canvas that was read, and what of it is to be looked at."""
+
+    slot_id: int
+    assignment: Assignment
+    header: CanvasHeader
+    tiles: tuple[int, ...]
 
 
 class Worker:
@@ -112,7 +134,6 @@ class Worker:
                         os.eventfd_read(fd)
             return
         unread.sort(key=lambda item: item[1].served)
-        # Two shapes are compiled, one mosaic and a whole batch.
         self._answer(unread[: self._load.batch if len(unread) >= self._load.batch else 1])
 
     def _assign(self, message: Assign, fds: tuple[int, ...]) -> None:
@@ -130,7 +151,7 @@ class Worker:
         self._assignments[message.slot_id] = Assignment(message.mosaic, reader, wishes, self._turns)
 
     def _answer(self, chosen: Sequence[tuple[int, Assignment]]) -> None:
-        read: list[tuple[int, Assignment, CanvasHeader]] = []
+        read: list[Read] = []
         for slot_id, assignment in chosen:
             # Before it is read: a slot that cannot be read must not be tried again before all others.
             assignment.served = self._turns = self._turns + 1
@@ -140,31 +161,49 @@ class Worker:
             if time.monotonic() - header.composed_mono_s > self._load.stale_s:
                 self._stale += 1
                 continue
-            read.append((slot_id, assignment, header))
-        # What is left of a batch that turned out to have gaps is answered one by one: no third shape is compiled.
-        at_once = len(read) if len(read) == self._load.batch else 1
-        for start in range(0, len(read), at_once):
-            self._detect(read[start : start + at_once], self._pixels[start : start + at_once])
+            each = Read(slot_id, assignment, header, assignment.new_tiles(header))
+            if each.tiles:
+                read.append(each)
+            else:
+                self._tell(each, 0.0, ())
+        if read:
+            self._detect(read)
 
-    def _detect(self, read: Sequence[tuple[int, Assignment, CanvasHeader]], pixels: Pixels) -> None:
+    def _detect(self, read: Sequence[Read]) -> None:
         began = time.monotonic()
-        found = self._engine.detect(self._input.split(pixels))
+        images = self._input.split(self._pixels[: len(read)], [each.tiles for each in read])
+        found: list[Detections] = []
+        for batch in batches(len(images), batch_sizes(self._load)):
+            found += self._engine.detect(images[batch])
         ended = time.monotonic()
-        self._answered += len(read)
-        images = self._input.images
-        for place, (slot_id, assignment, header) in enumerate(read):
-            placed = self._input.place(found[place * images : (place + 1) * images])
-            names, stale_s = self._engine.labels, self._load.stale_s
-            tiles = answer_tiles(header, placed, names, assignment.wishes, now_s=ended, stale_s=stale_s)
-            share_s = (ended - began) / len(read)
-            self._channel.send(
-                Answer(assignment.mosaic, slot_id, header.number, header.composed_mono_s, share_s, tiles)
+        names, stale_s = self._engine.labels, self._load.stale_s
+        left = iter(found)
+        for each in read:
+            mine = list(islice(left, self._input.images_of(each.tiles)))
+            placed = self._input.place(mine, each.tiles)
+            tiles = answer_tiles(
+                each.header, placed, names, each.assignment.wishes, now_s=ended, stale_s=stale_s, tiles=each.tiles
             )
+            self._tell(each, (ended - began) * len(mine) / len(found), tiles)
+
+    def _tell(self, read: Read, inference_s: float, tiles: tuple[TileAnswer, ...]) -> None:
+        header, assignment = read.header, read.assignment
+        self._channel.send(
+            Answer(assignment.mosaic, read.slot_id, header.number, header.composed_mono_s, inference_s, tiles)
+        )
+        assignment.seen = header.tiles
+        self._answered += 1
 
 
 def model_input(message: Load) -> ModelInput:
     """How this worker's mosaics become images."""
     return ModelInput(message.input, Canvas(*message.canvas_wh))
+
+
+def batch_sizes(message: Load) -> tuple[int, ...]:
+    """How many images the engine is given at once, rising: one, those of a mosaic, those of a batch of mosaics."""
+    images = model_input(message).images
+    return tuple(sorted({1, images, images * message.batch}))
 
 
 def load(message: Load) -> Engine:
@@ -184,9 +223,9 @@ def load(message: Load) -> Engine:
     )
     files = ModelFiles(Path(message.cfg), Path(message.weights), Path(message.names))
     engine = load_engine(message.engine, files, options)
-    w, h = message.canvas_wh
-    for mosaics in sorted({1, message.batch}):
-        images = given.split(np.zeros((mosaics, h, w, 3), np.uint8))
+    w, h = given.input_wh
+    for size in batch_sizes(message):
+        images = np.zeros((size, h, w, 3), np.uint8)
         for _ in range(WARM_UPS):
             engine.detect(images)
     if not message.on_gpu:

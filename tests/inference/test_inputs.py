@@ -6,7 +6,7 @@ from hypothesis.extra.numpy import arrays
 
 from capture.layout import TILES, Canvas
 from inference.engine import Detections
-from inference.inputs import ModelInput
+from inference.inputs import ModelInput, batches
 
 CANVAS = Canvas(64, 32)
 MOSAIC = ModelInput("mosaic", CANVAS)
@@ -34,6 +34,9 @@ def test_tiles_are_the_canvas_cells_in_reading_order(mosaics: np.ndarray):
             rows, columns = CANVAS.cell(tile).slices
             assert (images[mosaic * TILES + tile] == mosaics[mosaic, rows, columns]).all()
     assert MOSAIC.split(mosaics) is mosaics
+    few = TILED.split(mosaics, [(3,), (0, 2)])
+    assert (few == images[[3, 4, 6]]).all()
+    assert MOSAIC.split(mosaics, [(3,), (0, 2)]) is mosaics
 
 
 def test_a_box_on_a_mosaic_belongs_to_the_tile_with_its_centre():
@@ -50,6 +53,21 @@ def test_boxes_in_tiles_move_to_their_cells_and_stay_theirs():
     assert placed.detections.xyxy.dtype == np.float32
     assert placed.detections.class_ids.tolist() == [0, 1, 0, 0]
     assert placed.detections.scores.tolist() == pytest.approx([0.9, 0.5, 0.9, 0.9])
+
+
+def test_boxes_of_some_tiles_move_to_the_cells_of_those():
+    placed = TILED.place([detections((1, 2, 3, 4)), detections((0, 0, 1, 1))], (1, 2))
+    assert placed.tiles.tolist() == [1, 2]
+    assert placed.detections.xyxy.tolist() == [[33, 2, 35, 4], [0, 16, 1, 17]]
+
+
+@given(st.integers(0, 40), st.sets(st.integers(2, 16), max_size=3))
+def test_images_are_cut_into_batches_of_the_compiled_sizes(images: int, sizes: set[int]):
+    cut = list(batches(images, sorted({1, *sizes})))
+    assert [index for part in cut for index in range(images)[part]] == list(range(images))
+    lengths = [part.stop - part.start for part in cut]
+    assert set(lengths) <= {1, *sizes}
+    assert lengths == sorted(lengths, reverse=True)
 
 
 @given(

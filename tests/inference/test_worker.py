@@ -108,8 +108,14 @@ def header(tile: int, camera: str, number: int, at_s: float) -> TileHeader:
     return TileHeader(camera, 0, number, 0.1 * number, time.time(), at_s, SOURCE_WH, CANVAS.content(tile, SOURCE_WH))
 
 
-def publish(slot: SlotWriter, number: int, colours: tuple[str, ...], age_s: float = 0.0) -> None:
-    """Publish a canvas whose tiles each show a square of one colour."""
+def publish(
+    slot: SlotWriter,
+    number: int,
+    colours: tuple[str, ...],
+    age_s: float = 0.0,
+    repeated: dict[int, TileHeader] | None = None,
+) -> tuple[TileHeader, ...]:
+    """Publish a canvas whose tiles each show a square of one colour; those repeated are headed as they were before."""
     _, pixels = slot.begin()
     pixels[:] = GROUND
     now_s = time.monotonic() - age_s
@@ -117,7 +123,9 @@ def publish(slot: SlotWriter, number: int, colours: tuple[str, ...], age_s: floa
         square = np.array([[256, 128, 384, 224]], np.float32)
         x1, y1, x2, y2 = to_canvas(square, CANVAS.content(tile, SOURCE_WH), SOURCE_WH)[0].astype(int)
         pixels[y1:y2, x1:x2] = COLOURS[colour]
-    slot.publish(tuple(header(i, colour, number, now_s) for i, colour in enumerate(colours)), now_s)
+    headers = tuple((repeated or {}).get(i) or header(i, colour, number, now_s) for i, colour in enumerate(colours))
+    slot.publish(headers, now_s)
+    return headers
 
 
 def assign(worker: Worker, slot: SlotWriter, slot_id: int, mosaic: str = "m1", **wishes) -> None:
@@ -146,6 +154,24 @@ def test_each_tiles_colour_is_seen_in_its_own_camera(start, engine, precision, w
     for tile in answer.tiles:
         assert {sighting.label for sighting in tile.sightings} == {tile.camera}
         assert tile.source_wh == SOURCE_WH
+    slot.close()
+
+
+@pytest.mark.parametrize("way", ["mosaic", "tiles"])
+def test_a_frame_that_was_answered_is_not_answered_again(start, way):
+    """Each number of new tiles from none to four; what is found is each tile's own all the same."""
+    worker = start(input=way)
+    slot = SlotWriter("m1", CANVAS)
+    assign(worker, slot, 1)
+    headers = dict(enumerate(publish(slot, 1, LABELS[:4])))
+    worker.wait_until(worker.answers)
+    for number, new in enumerate([(), (2,), (0, 3), (0, 1, 2), (0, 1, 2, 3)], start=2):
+        repeated = {tile: header for tile, header in headers.items() if tile not in new}
+        headers = dict(enumerate(publish(slot, number, LABELS[:4], repeated=repeated)))
+        worker.wait_until(lambda number=number: len(worker.answers()) == number)
+        tiles = worker.answers()[-1].tiles
+        assert [tile.camera for tile in tiles] == [LABELS[tile] for tile in new]
+        assert all({sighting.label for sighting in tile.sightings} == {tile.camera} for tile in tiles)
     slot.close()
 
 
