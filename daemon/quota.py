@@ -100,6 +100,16 @@ class Denied:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """What was decided for so many equal workers on one device."""
+
+    device: str
+    mode: MemoryMode
+    memory: DeviceMemory
+    decision: Granted | Denied
+
+
 def largest_fraction(memory: DeviceMemory, workers: int) -> float:
     """The largest fraction, in steps of 0.01, that :func:`admit` grants to so many workers; 0 where none does."""
     room_mib = memory.room_mib(workers)
