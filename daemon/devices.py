@@ -26,6 +26,7 @@ from daemon.quota import (
     DeviceMemory,
     Granted,
     MemoryMode,
+    Quota,
     admit,
 )
 
@@ -103,6 +104,8 @@ class Plan:
 
     workers: tuple[WorkerPlan, ...]
     warnings: tuple[str, ...] = ()
+    quotas: tuple[Quota, ...] = ()
+    """One a device, in the order of the wishes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +113,8 @@ class Unplannable:
     """Some wishes cannot be met; each problem is one line for a person."""
 
     problems: tuple[str, ...]
+    quotas: tuple[Quota, ...] = ()
+    """Of the devices that are there and wanted with numbers that make sense."""
 
 
 class InventoryError(Exception):
@@ -214,6 +219,7 @@ def plan_workers(
     by_id = {device.name: device for device in devices} | {device.uuid: device for device in devices if device.uuid}
     workers: list[WorkerPlan] = []
     warnings: list[str] = []
+    quotas: list[Quota] = []
     problems: list[str] = [] if wishes else ["no device is named, so nothing could run"]
     taken: dict[str, str] = {}
     for wanted, wish in wishes.items():
@@ -232,6 +238,7 @@ def plan_workers(
         overhead = (overhead_mib or {}).get(device.name, _DEFAULT_OVERHEAD_MIB[device.kind])
         memory = DeviceMemory(device.total_mib, device.foreign_mib, overhead, reserve_mib)
         decision = _admit_most(device, memory, wish, mosaics)
+        quotas.append(Quota(device.name, wish.memory_mode, memory, decision))
         if isinstance(decision, Denied):
             problems.append(f"device {wanted}: {decision}")
             continue
@@ -240,7 +247,9 @@ def plan_workers(
         for _ in range(decision.workers):
             name = f"w{len(workers) + 1}"
             workers.append(WorkerPlan(name, device, wish.threads, wish.memory_mode, decision.limit_mib))
-    return Unplannable(tuple(problems)) if problems else Plan(tuple(workers), tuple(warnings))
+    if problems:
+        return Unplannable(tuple(problems), tuple(quotas))
+    return Plan(tuple(workers), tuple(warnings), tuple(quotas))
 
 
 def _wrong_numbers(wish: DeviceWish) -> list[str]:

@@ -10,7 +10,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
@@ -23,12 +23,9 @@ from capture.grouping import MosaicPlan
 from daemon import lastgood
 from daemon.check import check, check_files, find_state_dir, model_labels
 from daemon.devices import (
-    Device,
     DeviceKind,
-    DeviceWish,
     Plan,
     Unplannable,
-    auto_wishes,
     find_devices,
     plan_workers,
     run_inventory,
@@ -40,13 +37,12 @@ from daemon.metrics import CONTENT_TYPE, make_registry, render
 from daemon.modelrun import CannotRunError, ModelRun, model_files, plan_runs
 from daemon.notify import Notifier, NotifyError, open_notifier
 from daemon.problems import has_errors
-from daemon.quota import MemoryMode
 from daemon.roster import Roster, parse_roster
 from daemon.secrets import SecretSources
-from daemon.settings import Device as WantedDevice
 from daemon.settings import Settings, parse_settings
 from daemon.sinks.jsonl import JsonlOptions, JsonlSink
 from daemon.supervisor import Supervisor
+from daemon.wanted import name_devices, wishes_of
 from daemon.web import BindError, HttpServer, ServeError, bind, make_app
 
 log = logging.getLogger(__name__)
@@ -87,7 +83,7 @@ def run(
         for notice in found.notices:
             log.warning("device notice", extra=fields(notice=notice))
         plans = plan_groups(configuration.roster, _load_grouping(settings.state_dir))
-        named = _named(settings, found.devices)
+        named = name_devices(settings, found.devices)
         try:
             runs = plan_runs(
                 settings,
@@ -101,7 +97,7 @@ def run(
             return _fail(f"{settings_path}: {error}", ExitCode.CONFIG)
         for kind, way in runs.items():
             log.info("model", extra=fields(device=kind.value, **way.spoken))
-        workers = plan_workers(found.devices, _wishes(named, found.devices, runs), mosaics=len(plans))
+        workers = plan_workers(found.devices, wishes_of(named, found.devices, runs), mosaics=len(plans))
         if isinstance(workers, Unplannable):
             for problem in workers.problems:
                 _fail(f"{settings_path}: devices: {problem}", ExitCode.CONFIG)
@@ -234,36 +230,6 @@ def _recall(
 def _say_starting(notifier: Notifier, what: str) -> None:
     log.info(what)
     notifier.starting(what, START_S)
-
-
-def _named(settings: Settings, devices: Sequence[Device]) -> dict[str, WantedDevice]:
-    """Return what is wanted of each device, by its name or UUID; `auto` stands for those that it means."""
-    named: dict[str, WantedDevice] = {}
-    for name, wanted in settings.devices.items():
-        named |= dict.fromkeys(auto_wishes(devices) if name == "auto" else (name,), wanted)
-    return named
-
-
-def _wishes(
-    named: Mapping[str, WantedDevice], devices: Sequence[Device], runs: Mapping[DeviceKind, ModelRun]
-) -> dict[str, DeviceWish]:
-    kinds = {name: device.kind for device in devices for name in (device.name, device.uuid)}
-    return {
-        name: DeviceWish(
-            workers=wanted.workers if isinstance(wanted.workers, int) else None,
-            threads=_threads_of(wanted, runs.get(kinds[name]) if name in kinds else None),
-            memory_mode=MemoryMode(wanted.memory.mode),
-            fraction=wanted.memory.fraction,
-        )
-        for name, wanted in named.items()
-    }
-
-
-def _threads_of(wanted: WantedDevice, run: ModelRun | None) -> int:
-    """Return the threads of a worker; a device that is not there is named by whoever plans the workers."""
-    if isinstance(wanted.threads, int):
-        return wanted.threads
-    return run.threads if run else 1
 
 
 def _plan(

@@ -22,7 +22,7 @@ from daemon.devices import (
     run_inventory,
 )
 from daemon.inventory import Gpu, Inventory, read_inventory
-from daemon.quota import MemoryMode
+from daemon.quota import Denied, DeviceMemory, Granted, MemoryMode, Quota, admit
 
 GTX_1080 = (
     '{"gpus":[{"index":0,"uuid":"GPU-f5a6c6d1-2f0e-4c6b-8f0a-6f6d7c5f7a11","name":"NVIDIA GeForce GTX 1080",'
@@ -330,6 +330,16 @@ def test_several_growing_workers_are_planned_with_a_warning():
     )
 
 
+def test_the_quota_of_each_device_is_told():
+    wishes = {"GPU-bbbb": DeviceWish(workers=1, fraction=0.4), "cpu": DeviceWish(workers=2)}
+    memories = {"gpu-1": DeviceMemory(8192, 3000), "cpu": DeviceMemory(16000, overhead_mib=0)}
+    planned = plan_workers((GPU_0, GPU_1, CPU), wishes, mosaics=8)
+    assert planned.quotas == (
+        Quota("gpu-1", MemoryMode.FRACTION, memories["gpu-1"], admit(memories["gpu-1"], MemoryMode.FRACTION, 1, 0.4)),
+        Quota("cpu", MemoryMode.FRACTION, memories["cpu"], admit(memories["cpu"], MemoryMode.FRACTION, 2)),
+    )
+
+
 def test_measured_overhead_counts():
     planned = plan_workers((GPU_0,), {"gpu-0": DeviceWish()}, mosaics=8, overhead_mib={"gpu-0": 300})
     assert len(planned.workers) == 3
@@ -343,17 +353,18 @@ def test_all_problems_are_named_at_once():
         "gpu-1": DeviceWish(workers=0, threads=0, fraction=1.5),
         "cpu": DeviceWish(workers=1),
     }
-    assert plan_workers((GPU_0, GPU_1, CPU), wishes, mosaics=8) == Unplannable(
-        (
-            "device gpu-7 was not found; there are: gpu-0 (GPU-aaaa), gpu-1 (GPU-bbbb), cpu",
-            "device gpu-0: 3 workers of 0.30 of 8192 MiB need 9683 MiB (each 2457 + 600 overhead, reserve 512), but "
-            "8192 MiB are free (foreign processes hold 0); the largest fraction that fits is 0.23",
-            "device GPU-aaaa is the same as gpu-0; name it once",
-            "device gpu-1: workers must be at least 1, not 0",
-            "device gpu-1: threads must be at least 1, not 0",
-            "device gpu-1: fraction must be over 0 and at most 1, not 1.5",
-        )
+    refused = plan_workers((GPU_0, GPU_1, CPU), wishes, mosaics=8)
+    assert isinstance(refused, Unplannable)
+    assert refused.problems == (
+        "device gpu-7 was not found; there are: gpu-0 (GPU-aaaa), gpu-1 (GPU-bbbb), cpu",
+        "device gpu-0: 3 workers of 0.30 of 8192 MiB need 9683 MiB (each 2457 + 600 overhead, reserve 512), but "
+        "8192 MiB are free (foreign processes hold 0); the largest fraction that fits is 0.23",
+        "device GPU-aaaa is the same as gpu-0; name it once",
+        "device gpu-1: workers must be at least 1, not 0",
+        "device gpu-1: threads must be at least 1, not 0",
+        "device gpu-1: fraction must be over 0 and at most 1, not 1.5",
     )
+    assert [(quota.device, type(quota.decision)) for quota in refused.quotas] == [("gpu-0", Denied), ("cpu", Granted)]
 
 
 def test_one_worker_that_does_not_fit_is_a_problem_even_when_the_number_is_left_to_us():
