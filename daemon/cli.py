@@ -18,11 +18,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from capture.exits import ExitCode
-from daemon import cli_bench, cli_camera, cli_models
+from daemon import cli_bench, cli_camera, cli_models, cli_plan
 from daemon.cli_models import SETTINGS
+from daemon.clioptions import OverridesOption, RosterOption, SettingsOption
 
 if TYPE_CHECKING:
+    from daemon.problems import Problem
+    from daemon.quota import Quota
     from daemon.roster import Roster
+    from daemon.settings import Settings
 
 app = typer.Typer(
     name="mosaicd",
@@ -38,15 +42,8 @@ app = typer.Typer(
 app.add_typer(cli_models.app)
 app.add_typer(cli_bench.app)
 app.add_typer(cli_camera.app, context_settings={"help_option_names": ["-h", "--help"], "obj": os.environ})
+app.command(epilog=cli_plan.EPILOG, context_settings={"obj": os.environ})(cli_plan.plan)
 
-SettingsOption = Annotated[Path, typer.Option("--settings", metavar="FILE", help="The settings.", show_default=True)]
-RosterOption = Annotated[
-    Path | None, typer.Option("--roster", metavar="FILE", help="The cameras; the settings name it otherwise.")
-]
-OverridesOption = Annotated[
-    list[str] | None,
-    typer.Option("--set", metavar="KEY.PATH=VALUE", help="Overrides one setting; may be given several times."),
-]
 VideosOption = Annotated[
     list[str],
     typer.Option("--video", metavar="FILE[:COUNT]", help="Footage, for COUNT cameras; may be given several times."),
@@ -113,7 +110,7 @@ def run(settings: SettingsOption = SETTINGS, roster: RosterOption = None, overri
     "mosaicd check\n\n"
     "mosaicd check --settings mosaicd.yaml --roster cameras.yaml\n\n"
     "mosaicd check --json | jq .problems\n\n"
-    "Exit code: 0 if the daemon would run with it (warnings or not; devices are judged at its start), 78 if not."
+    "Exit code: 0 if the daemon would run with it on this machine (warnings or not), 78 if not."
 )
 def check(
     *,
@@ -122,12 +119,19 @@ def check(
     overrides: OverridesOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object instead of lines.")] = False,
 ) -> None:
-    """Check settings and roster and print every problem as file:line:column."""
+    """Check settings and roster, print every problem as file:line:column, and how workers share the devices' memory."""
     from daemon.check import check as check_files
+    from daemon.planview import quota_row
     from daemon.problems import Severity
     from daemon.secrets import SecretSources
 
-    _, cameras, problems = check_files(settings, roster, tuple(overrides or ()), SecretSources.from_environ(os.environ))
+    found, cameras, problems = check_files(
+        settings, roster, tuple(overrides or ()), SecretSources.from_environ(os.environ)
+    )
+    quotas: Sequence[Quota] = ()
+    if found and cameras:
+        quotas, more = _quotas(settings, found, _mosaic_count(cameras))
+        problems += more
     errors = sum(problem.severity is Severity.ERROR for problem in problems)
     counts = {
         "cameras": len(cameras.enabled) if cameras else 0,
@@ -136,12 +140,32 @@ def check(
         "warnings": len(problems) - errors,
     }
     if as_json:
-        typer.echo(json.dumps({**counts, "problems": [asdict(problem) for problem in problems]}, indent=2))
+        rows = {
+            "problems": [asdict(problem) for problem in problems],
+            "quotas": [asdict(quota_row(quota)) for quota in quotas],
+        }
+        typer.echo(json.dumps({**counts, **rows}, indent=2))
     else:
+        cli_plan.print_quotas(quotas)
         for problem in problems:
             typer.echo(str(problem))
         typer.echo(", ".join(_counted(number, noun) for noun, number in counts.items()))
     raise typer.Exit(ExitCode.CONFIG if errors else ExitCode.OK)
+
+
+def _quotas(path: Path, settings: "Settings", mosaics: int) -> "tuple[Sequence[Quota], list[Problem]]":
+    """What each device's workers would have, and what stands against it."""
+    from daemon.devices import Unplannable
+    from daemon.problems import Place, Severity, problem_at
+    from daemon.site import plan_site
+
+    planned = plan_site(settings, mosaics, os.environ)
+    wrong = planned.workers.problems if isinstance(planned.workers, Unplannable) else ()
+    place, key = Place(str(path)), ("devices",)
+    return planned.workers.quotas, [
+        *(problem_at(place, key, what) for what in wrong),
+        *(problem_at(place, key, what, severity=Severity.WARNING) for what in planned.notices),
+    ]
 
 
 def _mosaic_count(cameras: "Roster") -> int:

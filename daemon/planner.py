@@ -138,7 +138,7 @@ class Outlook:
     devices: tuple[DeviceUse, ...]
     """Those on which anything fits."""
     quotas: tuple[Quota, ...]
-    """Of every device and measured point, granted or not."""
+    """Of every kind of device and measured point, granted or not."""
     cameras: tuple[CameraRate, ...]
     slowest_hz: float
     """Of any mosaic."""
@@ -201,16 +201,17 @@ def plan(devices: Mapping[str, Kind], demand: Demand, host: Host = Host()) -> Ou
     if not demand.mosaics or demand.hz <= 0:
         raise ValueError("a plan wants at least one camera and a rate over 0")
     best = _best(devices, demand, host)
+    kinds = tuple(dict.fromkeys(devices.values()))
     return Outlook(
         devices=_uses(best),
-        quotas=tuple(chain.from_iterable(_quotas(name, kind) for name, kind in devices.items())),
+        quotas=tuple(chain.from_iterable(map(_quotas, kinds))),
         cameras=_cameras(best, demand),
         slowest_hz=best.slowest_hz,
         is_met=_is_met(best, demand),
         load=_load(best, devices, demand, host),
         binds=_binds(best, devices, demand, host),
         losses=tuple(_loss(best, name, demand, host) for name in devices),
-        needs=tuple(_need(kind, demand, host) for kind in dict.fromkeys(devices.values())),
+        needs=tuple(_need(kind, demand, host) for kind in kinds),
     )
 
 
@@ -229,10 +230,10 @@ def share_out(speeds_hz: Sequence[float], mosaics: int) -> tuple[int, ...]:
     return tuple(seats)
 
 
-def _quotas(name: str, kind: Kind) -> tuple[Quota, ...]:
+def _quotas(kind: Kind) -> tuple[Quota, ...]:
     """One a point, in their order."""
     return tuple(
-        Quota(name, point.mode, kind.memory, admit(kind.memory, point.mode, point.workers, point.fraction))
+        Quota(kind.name, point.mode, kind.memory, admit(kind.memory, point.mode, point.workers, point.fraction))
         for point in kind.points
     )
 
@@ -240,7 +241,7 @@ def _quotas(name: str, kind: Kind) -> tuple[Quota, ...]:
 def _fitting(name: str, kind: Kind) -> list[_Staffed]:
     return [
         _Staffed(name, kind, point, quota.decision)
-        for point, quota in zip(kind.points, _quotas(name, kind), strict=True)
+        for point, quota in zip(kind.points, _quotas(kind), strict=True)
         if isinstance(quota.decision, Granted) and not quota.decision.warning and point.mosaics_per_s
     ]
 

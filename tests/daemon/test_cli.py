@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from daemon.cli import app, main, unexpected
 from tests.system.colours import write_model
 
-COMMANDS = ("run", "check", "simulate", "demo")
+COMMANDS = ("run", "check", "plan", "simulate", "demo")
 CONSOLE_SCRIPT = Path(sys.executable).with_name("mosaicd")
 
 MODEL_FILES = ("net.cfg", "net.weights", "coco.names")
@@ -79,7 +79,7 @@ def test_console_script_is_installed() -> None:
 
 def test_check_of_a_good_site_says_what_it_makes(tmp_path: Path) -> None:
     code, output = invoke("check", "--settings", str(write_site(tmp_path)))
-    assert (code, output) == (0, "5 cameras, 2 mosaics, 0 errors, 0 warnings\n")
+    assert (code, output.splitlines()[-1]) == (0, "5 cameras, 2 mosaics, 0 errors, 0 warnings")
 
 
 def test_check_prints_each_problem_with_its_place_and_exits_78(tmp_path: Path) -> None:
@@ -98,10 +98,8 @@ def test_check_takes_another_roster_and_overrides(tmp_path: Path) -> None:
     roster = tmp_path / "other.yaml"
     roster.write_text("cameras:\n  gate: {url: 'rtsp://192.0.2.1/'}\n")
     args = ("check", "--settings", str(settings), "--roster", str(roster))
-    assert invoke(*args, "--set", "mosaic.fps=4", "--set", "http.port=0") == (
-        0,
-        "1 camera, 1 mosaic, 0 errors, 0 warnings\n",
-    )
+    code, output = invoke(*args, "--set", "mosaic.fps=4", "--set", "http.port=0")
+    assert (code, output.splitlines()[-1]) == (0, "1 camera, 1 mosaic, 0 errors, 0 warnings")
     code, output = invoke(*args, "--set", "mosaic.fps=0")
     assert code == 78
     assert "fps" in output
@@ -110,14 +108,28 @@ def test_check_takes_another_roster_and_overrides(tmp_path: Path) -> None:
 def test_check_as_json_is_one_object(tmp_path: Path) -> None:
     settings = write_site(tmp_path)
     code, output = invoke("check", "--settings", str(settings), "--json")
-    assert (code, json.loads(output)) == (
-        0,
-        {"cameras": 5, "mosaics": 2, "errors": 0, "warnings": 0, "problems": []},
-    )
+    told = json.loads(output)
+    [quota] = told.pop("quotas")
+    assert (code, told) == (0, {"cameras": 5, "mosaics": 2, "errors": 0, "warnings": 0, "problems": []})
+    assert (quota["mode"], quota["fits"], quota["note"]) == ("fraction", True, "")
+    assert quota["workers"] * (quota["limit_mib"] + quota["overhead_mib"]) + quota["reserve_mib"] == quota["needed_mib"]
     (tmp_path / "net.cfg").unlink()
     code, output = invoke("check", "--settings", str(settings), "--json")
     assert code == 78
     assert [problem["path"] for problem in json.loads(output)["problems"]] == ["model.cfg"]
+
+
+def test_check_refuses_workers_that_do_not_fit_with_the_numbers(tmp_path: Path) -> None:
+    settings = write_site(tmp_path)
+    crowded = "devices.cpu={workers: 2, memory: {mode: fraction, fraction: 0.5}}"
+    code, output = invoke("check", "--settings", str(settings), "--set", crowded)
+    assert code == 78
+    assert "refused: largest fraction 0.4" in output
+    assert f"{settings}: devices: device cpu: 2 workers of 0.50 of " in output
+    assert output.splitlines()[-1] == "5 cameras, 2 mosaics, 1 error, 0 warnings"
+    code, output = invoke("check", "--settings", str(settings), "--set", "devices.GPU-aaaa.workers=1")
+    assert code == 78
+    assert "device GPU-aaaa was not found" in output
 
 
 def test_check_never_prints_a_password(tmp_path: Path) -> None:
