@@ -84,6 +84,9 @@ class DeviceWish:
     memory_mode: MemoryMode = MemoryMode.FRACTION
     fraction: float | None = None
     """None: an equal share of what is left after overhead and reserve."""
+    reserve_mib: int = RESERVE_MIB
+    overhead_mib: int | None = None
+    """Of each worker; None: the default of :mod:`daemon.quota` for this kind of device."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,13 +211,10 @@ def plan_workers(
     wishes: Mapping[str, DeviceWish],
     *,
     mosaics: int,
-    reserve_mib: int = RESERVE_MIB,
-    overhead_mib: Mapping[str, int] | None = None,
 ) -> Plan | Unplannable:
     """Decide which workers run where, in the order of the wishes, or name everything that stands against it. Pure.
 
-    Wishes are by device name (``cpu``, ``gpu-0``) or UUID. ``overhead_mib``: measured, by device name; for the others
-    the defaults of :mod:`daemon.quota` hold.
+    Wishes are by device name (``cpu``, ``gpu-0``) or UUID.
     """
     by_id = {device.name: device for device in devices} | {device.uuid: device for device in devices if device.uuid}
     workers: list[WorkerPlan] = []
@@ -235,8 +235,8 @@ def plan_workers(
         if wrong := _wrong_numbers(wish):
             problems += [f"device {wanted}: {what}" for what in wrong]
             continue
-        overhead = (overhead_mib or {}).get(device.name, _DEFAULT_OVERHEAD_MIB[device.kind])
-        memory = DeviceMemory(device.total_mib, device.foreign_mib, overhead, reserve_mib)
+        overhead_mib = _DEFAULT_OVERHEAD_MIB[device.kind] if wish.overhead_mib is None else wish.overhead_mib
+        memory = DeviceMemory(device.total_mib, device.foreign_mib, overhead_mib, wish.reserve_mib)
         decision = _admit_most(device, memory, wish, mosaics)
         quotas.append(Quota(device.name, wish.memory_mode, memory, decision))
         if isinstance(decision, Denied):

@@ -13,6 +13,7 @@ from daemon.problems import KeyPath
 TILE_MULTIPLE = 32
 """The stride of the models: a tile of another size would be padded, and its boxes shifted."""
 MAX_CANVAS = 4096
+MAX_MIB = 1 << 24
 
 
 class Strict(BaseModel):
@@ -85,6 +86,12 @@ def _canvas(value: Any) -> CanvasSize:
     return canvas
 
 
+def _auto_or_mib(value: Any) -> Any:
+    if value == "auto" or (type(value) is int and 0 <= value <= MAX_MIB):
+        return value
+    raise fault(f"should be auto or a whole number of MiB from 0 to {MAX_MIB}")
+
+
 def _auto_or_count(value: Any) -> Any:
     if value == "auto" or (type(value) is int and 1 <= value <= 64):
         return value
@@ -94,6 +101,8 @@ def _auto_or_count(value: Any) -> Any:
 Switch = Annotated[bool, BeforeValidator(_switch)]
 AnyPath = Annotated[Path, BeforeValidator(_path_from_base), WithJsonSchema({"type": "string"})]
 AutoOrCount = Annotated[Literal["auto"] | Annotated[int, Field(ge=1, le=64)], BeforeValidator(_auto_or_count)]
+Mib = Annotated[int, Field(ge=0, le=MAX_MIB)]
+AutoOrMib = Annotated[Literal["auto"] | Mib, BeforeValidator(_auto_or_mib)]
 Seconds = Annotated[float, Field(gt=0, le=86400)]
 Positive = Annotated[float, Field(gt=0, le=1)]
 Canvas = Annotated[

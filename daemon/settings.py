@@ -22,7 +22,9 @@ from daemon.fieldtypes import (
     DEFAULT_CANVAS,
     AnyPath,
     AutoOrCount,
+    AutoOrMib,
     Canvas,
+    Mib,
     Positive,
     Seconds,
     Strict,
@@ -30,6 +32,7 @@ from daemon.fieldtypes import (
     fault,
 )
 from daemon.problems import Checked, KeyPath, Problem, Severity, from_pydantic, in_order, problem_at
+from daemon.quota import RESERVE_MIB
 from daemon.yamltext import YamlDocument
 
 
@@ -170,6 +173,12 @@ class Memory(Strict):
     fraction: Annotated[float, Field(gt=0, le=1)] | None = Field(
         default=None,
         description="One worker's share of the memory, 0 to 1; null is 0.25 on a GPU, an equal share on the CPU.",
+    )
+    reserve_mib: Mib = Field(default=RESERVE_MIB, description="MiB of the device that are left alone.")
+    overhead_mib: AutoOrMib = Field(
+        default="auto",
+        description="MiB that each worker takes beyond its limit; auto is 600 on a GPU (context and libraries), and 0 "
+        "on the CPU, where the limit counts all.",
     )
 
 

@@ -28,6 +28,8 @@ def wishes_of(
             threads=_threads_of(wanted, runs.get(kinds[name]) if name in kinds else None),
             memory_mode=MemoryMode(wanted.memory.mode),
             fraction=wanted.memory.fraction,
+            reserve_mib=wanted.memory.reserve_mib,
+            overhead_mib=wanted.memory.overhead_mib if isinstance(wanted.memory.overhead_mib, int) else None,
         )
         for name, wanted in named.items()
     }

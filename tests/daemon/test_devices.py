@@ -340,9 +340,18 @@ def test_the_quota_of_each_device_is_told():
     )
 
 
-def test_measured_overhead_counts():
-    planned = plan_workers((GPU_0,), {"gpu-0": DeviceWish()}, mosaics=8, overhead_mib={"gpu-0": 300})
-    assert len(planned.workers) == 3
+@pytest.mark.parametrize(
+    ("wish", "workers"),
+    [
+        (DeviceWish(), 2),
+        (DeviceWish(overhead_mib=300), 3),
+        (DeviceWish(overhead_mib=0, reserve_mib=0), 4),
+        (DeviceWish(reserve_mib=3000), 1),
+    ],
+)
+def test_overhead_and_reserve_that_are_set_count(wish: DeviceWish, workers: int):
+    planned = plan_workers((GPU_0,), {"gpu-0": wish}, mosaics=8)
+    assert len(planned.workers) == workers
 
 
 def test_all_problems_are_named_at_once():

@@ -153,6 +153,15 @@ def test_tiles_fit_the_stride(canvas: str, expected: list[str]) -> None:
         ("{workers: 3, memory: {fraction: 0.3333}}", []),
         ("{workers: 1, memory: {mode: all}}", []),
         ("{workers: 1, memory: {mode: growth}}", []),
+        ("{memory: {reserve_mib: 0, overhead_mib: 700}}", []),
+        (
+            "{memory: {reserve_mib: -1}}",
+            ["f:2:39: devices.cpu.memory.reserve_mib: should be greater than or equal to 0"],
+        ),
+        (
+            "{memory: {overhead_mib: some}}",
+            ["f:2:40: devices.cpu.memory.overhead_mib: should be auto or a whole number of MiB from 0 to 16777216"],
+        ),
         (
             "{workers: 3, memory: {fraction: 0.4}}",
             [
