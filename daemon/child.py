@@ -39,6 +39,8 @@ class ChildSpec:
     """Run as ``python -P -m MODULE``: without -P a folder of that name in the working directory would be run."""
     environ: Mapping[str, str]
     """The whole environment of the child."""
+    cores: tuple[int, ...] = ()
+    """Which it may run on; empty for those of its parent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +122,10 @@ class Child:
             process.stderr.close()
             ours.close()
             raise
+        if self.spec.cores:
+            # At once: it has no second thread yet. A core may have gone; it is not worth the child.
+            with contextlib.suppress(OSError):
+                os.sched_setaffinity(process.pid, self.spec.cores)
         self._process, self._channel = process, Channel(ours, FromChild)
         self._stderr.clear()
         self._partial, self._last_words = b"", None

@@ -10,7 +10,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
@@ -54,7 +54,7 @@ class Device:
     """One GPU, or the CPU with the memory we may use."""
 
     name: str
-    """``cpu`` or ``gpu-<index>``."""
+    """``cpu``, a part of it (``cpu:0``, ``cpu:1``, ...), or ``gpu-<index>``."""
     kind: DeviceKind
     uuid: str
     """Empty for the CPU."""
@@ -63,6 +63,8 @@ class Device:
     """Held by processes that are not ours; 0 for the CPU, where it changes from moment to moment."""
     cores: int = 0
     """That we may use; 0 for a GPU."""
+    core_ids: tuple[int, ...] = ()
+    """Which those are; its workers run nowhere else. Empty for a GPU."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +74,27 @@ class FoundDevices:
     devices: tuple[Device, ...]
     notices: tuple[str, ...] = ()
     """What went wrong while looking."""
+
+    def divided(self, parts: int) -> "FoundDevices":
+        """Return the same with the CPU in so many equal parts, each with its cores and its share of the memory.
+
+        Where there are fewer cores than parts, some share one. 0 leaves it whole.
+        """
+        if not parts:
+            return self
+        *gpus, cpu = self.devices
+        ids = cpu.core_ids
+        divided = (
+            replace(
+                cpu,
+                name=f"{cpu.name}:{part}",
+                total_mib=cpu.total_mib // parts,
+                cores=max(1, cpu.cores // parts),
+                core_ids=ids[part * len(ids) // parts : (part + 1) * len(ids) // parts] or ids[part % len(ids) :][:1],
+            )
+            for part in range(parts)
+        )
+        return FoundDevices((*gpus, *divided), self.notices)
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,10 +216,11 @@ def find_devices(
     for folder in folders(cgroup, cgroup_root, "memory"):
         for name in ("memory.max", "memory.limit_in_bytes"):
             total_mib = min(total_mib, _read_limit(folder / name))
-    cores = float(len(os.sched_getaffinity(0) if affinity is None else affinity))
+    core_ids = tuple(sorted(os.sched_getaffinity(0) if affinity is None else affinity))
+    cores = float(len(core_ids))
     for folder in folders(cgroup, cgroup_root, "cpu"):
         cores = min(cores, _read_cpu_limit(folder / "cpu.max"))
-    cpu = Device("cpu", DeviceKind.CPU, "", int(total_mib) // _MIB, cores=max(1, math.floor(cores)))
+    cpu = Device("cpu", DeviceKind.CPU, "", int(total_mib) // _MIB, cores=max(1, math.floor(cores)), core_ids=core_ids)
     return FoundDevices((*gpus, cpu), notices)
 
 

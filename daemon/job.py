@@ -240,4 +240,5 @@ def _worker(
         iou=model.iou,
         stale_s=settings.mosaic.stale_s,
     )
-    return Worker(ChildSpec(plan.name, "worker", "inference.worker", environ), plan, load)
+    spec = ChildSpec(plan.name, "worker", "inference.worker", environ, plan.device.core_ids)
+    return Worker(spec, plan, load)

@@ -79,7 +79,7 @@ def run(
     except (NotifyError, BindError) as error:
         return _fail(str(error), ExitCode.FAILURE)
     with listener:
-        found = find_devices(partial(run_inventory, environ=inherit(environ)))
+        found = find_devices(partial(run_inventory, environ=inherit(environ))).divided(settings.cpu_parts)
         for notice in found.notices:
             log.warning("device notice", extra=fields(notice=notice))
         plans = plan_groups(configuration.roster, _load_grouping(settings.state_dir))

@@ -5,6 +5,7 @@ know cameras, nor hold any secret. Pure, but for `load_settings`, which reads on
 """
 
 import ipaddress
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -35,6 +36,8 @@ from daemon.problems import Checked, KeyPath, Problem, Severity, from_pydantic, 
 from daemon.quota import RESERVE_MIB
 from daemon.yamltext import YamlDocument
 
+_CPU_PART = re.compile(r"cpu:(0|[1-9][0-9]?)")
+
 
 def _auto_or_batch(value: Any) -> Any:
     if value == "auto" or (type(value) is int and 1 <= value <= 16):
@@ -60,15 +63,24 @@ def _devices(value: Any) -> Any:
         raise fault("should be auto, or a mapping of devices: auto, cpu, or a GPU's UUID")
     if "auto" in value and len(value) > 1:
         raise fault("auto stands for every device and cannot stand beside others", "name them all, or only auto")
+
+    parts = [name for name in value if isinstance(name, str) and _CPU_PART.fullmatch(name)]
+    if parts and "cpu" in value:
+        raise fault(f"cpu is the whole of which {parts[0]} is a part", "name cpu alone, or only its parts")
+    if missing := {f"cpu:{number}" for number in range(len(parts))} - set(parts):
+        message = f"{len(parts)} parts of the CPU are named, but not {min(missing)}"
+        raise fault(message, "number them from cpu:0 on")
     return value
 
 
 def _device_name(value: str) -> str:
     kind, dash, rest = value.partition("-")
     uuid = rest.replace("-", "").replace("/", "")
-    if value in {"auto", "cpu"} or (kind == "GPU" and dash and uuid.isalnum() and uuid.isascii()):
+    is_gpu = kind == "GPU" and dash and uuid.isalnum() and uuid.isascii()
+    if value in {"auto", "cpu"} or _CPU_PART.fullmatch(value) or is_gpu:
         return value
-    raise fault("a device is auto, cpu, or a GPU's UUID (GPU-…)", "`nvidia-smi -L` lists the UUIDs")
+    message = "a device is auto, cpu, a part of it (cpu:0, cpu:1, …), or a GPU's UUID (GPU-…)"
+    raise fault(message, "`nvidia-smi -L` lists the UUIDs")
 
 
 def _or_auto(schema: dict[str, Any]) -> None:
@@ -276,7 +288,8 @@ class Settings(Strict):
     devices: Annotated[Mapping[Annotated[str, AfterValidator(_device_name)], Device], BeforeValidator(_devices)] = (
         Field(
             default={"auto": Device()},
-            description="auto: every NVIDIA GPU found, else the CPU; or a mapping of cpu and GPU UUIDs to workers.",
+            description="auto: every NVIDIA GPU found, else the CPU; or a mapping of devices to workers: GPUs by UUID, "
+            "cpu, or its equal parts, cpu:0, cpu:1 and so on, each with its own cores and memory.",
             json_schema_extra=_or_auto,
         )
     )
@@ -285,6 +298,11 @@ class Settings(Strict):
     )
     sinks: Sinks = Field(default=Sinks(), description="Where sightings go.")
     logging: Logging = Field(default=Logging(), description="The daemon's own log.")
+
+    @property
+    def cpu_parts(self) -> int:
+        """Into how many devices the CPU is divided; 0 where it is one, or none."""
+        return sum(name.startswith("cpu:") for name in self.devices)
 
     @property
     def cache_folder(self) -> Path:

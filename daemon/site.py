@@ -35,6 +35,7 @@ def plan_site(
     Where `threads` is auto one is counted: what is best is measured at the daemon's first start, not here.
     """
     found = find() if find else find_devices(partial(run_inventory, environ=inherit(environ)))
+    found = found.divided(settings.cpu_parts)
     named = name_devices(settings, found.devices)
     workers = plan_workers(found.devices, wishes_of(named, found.devices, {}), mosaics=mosaics)
     warnings = workers.warnings if isinstance(workers, Plan) else ()

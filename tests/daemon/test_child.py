@@ -180,9 +180,9 @@ def _is_open(fd: str) -> bool:
 
 
 @contextmanager
-def living(folder: Path, flavour: str) -> Iterator[Child]:
+def living(folder: Path, flavour: str, cores: tuple[int, ...] = ()) -> Iterator[Child]:
     """A child of this flavour, spawned; killed and reaped at the end, if it still lives."""
-    child = Child(ChildSpec("w1", "worker", "fake_child", environ_of(folder, flavour)))
+    child = Child(ChildSpec("w1", "worker", "fake_child", environ_of(folder, flavour), cores))
     child.spawn()
     try:
         yield child
@@ -235,6 +235,19 @@ def test_it_runs_in_a_process_group_of_its_own(tmp_path):
     with living(tmp_path, "steady") as child:
         assert child.pid is not None
         assert os.getpgid(child.pid) == child.pid
+
+
+def test_it_runs_on_its_cores_with_all_its_threads(tmp_path):
+    core = max(os.sched_getaffinity(0))
+    with living(tmp_path, "steady", (core,)) as child:
+        hear(child, bool)
+        tasks = os.listdir(f"/proc/{child.pid}/task")
+        assert {tuple(os.sched_getaffinity(int(task))) for task in tasks} == {(core,)}
+
+
+def test_a_core_that_is_gone_keeps_no_child_from_running(tmp_path):
+    with living(tmp_path, "steady", (max(os.sched_getaffinity(0)) + 1000,)) as child:
+        hear(child, bool)
 
 
 def test_its_environment_is_what_the_spec_says_and_no_more(tmp_path):

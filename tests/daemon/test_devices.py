@@ -13,6 +13,7 @@ from daemon.devices import (
     Device,
     DeviceKind,
     DeviceWish,
+    FoundDevices,
     InventoryError,
     Plan,
     Unplannable,
@@ -74,9 +75,34 @@ def test_one_gpu_and_always_the_cpu(host):
     found = host.find(GTX_1080)
     assert found.devices == (
         Device("gpu-0", DeviceKind.GPU, "GPU-f5a6c6d1-2f0e-4c6b-8f0a-6f6d7c5f7a11", 8192, foreign_mib=310),
-        Device("cpu", DeviceKind.CPU, "", 16000, cores=4),
+        Device("cpu", DeviceKind.CPU, "", 16000, cores=4, core_ids=(0, 1, 2, 3)),
     )
     assert found.notices == ()
+
+
+@pytest.mark.parametrize(
+    ("core_ids", "cores", "parts", "expected"),
+    [
+        ((0, 1, 2, 3), 4, 2, [(8000, 2, (0, 1)), (8000, 2, (2, 3))]),
+        ((1, 5, 7), 3, 2, [(8000, 1, (1,)), (8000, 1, (5, 7))]),
+        ((0, 1, 2, 3), 2, 2, [(8000, 1, (0, 1)), (8000, 1, (2, 3))]),  # a group's limit lets it use two of the four
+        ((0, 1), 2, 1, [(16000, 2, (0, 1))]),
+        ((0, 1), 2, 3, [(5333, 1, (0,)), (5333, 1, (0,)), (5333, 1, (1,))]),
+        ((3,), 1, 2, [(8000, 1, (3,)), (8000, 1, (3,))]),
+    ],
+)
+def test_the_cpu_is_divided_into_equal_parts(core_ids, cores, parts, expected):
+    cpu = Device("cpu", DeviceKind.CPU, "", 16000, cores=cores, core_ids=core_ids)
+    divided = FoundDevices((GPU_0, cpu), ("a notice",)).divided(parts)
+    gpu, *rest = divided.devices
+    assert (gpu, divided.notices) == (GPU_0, ("a notice",))
+    assert [device.name for device in rest] == [f"cpu:{part}" for part in range(parts)]
+    assert [(device.total_mib, device.cores, device.core_ids) for device in rest] == expected
+
+
+def test_the_cpu_stays_whole_where_no_part_is_named():
+    found = FoundDevices((GPU_0, CPU))
+    assert found.divided(0) is found
 
 
 def test_two_gpus(host):

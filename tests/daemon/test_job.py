@@ -32,7 +32,7 @@ ENVIRON = {
     "AWS_SECRET_ACCESS_KEY": PASSWORD,
     "HOMEWORK": "no prefix of HOME",
 }
-CPU = Device("cpu", DeviceKind.CPU, "", 16_000, cores=4)
+CPU = Device("cpu", DeviceKind.CPU, "", 16_000, cores=4, core_ids=(0, 1, 2, 3))
 GPU = Device("gpu-0", DeviceKind.GPU, "GPU-5c1e", 8192)
 FILES = ModelFiles(BASE / "m.cfg", BASE / "m.weights", BASE / "m.names")
 RUNS = {
@@ -115,6 +115,7 @@ def test_a_worker_sees_its_own_device_only():
         ("w1", "worker", "inference.worker"),
         ("w2", "worker", "inference.worker"),
     ]
+    assert (on_cpu.spec.cores, on_gpu.spec.cores) == (CPU.core_ids, ())
 
 
 def test_what_a_worker_loads():

@@ -205,13 +205,29 @@ def test_quotas_fit_on_a_device(device: str, expected: list[str]) -> None:
         ),
         (
             "{gpu0: {}}",
-            ["f:2:11: devices.gpu0: a device is auto, cpu, or a GPU's UUID (GPU-…) (`nvidia-smi -L` lists the UUIDs)"],
+            [
+                "f:2:11: devices.gpu0: a device is auto, cpu, a part of it (cpu:0, cpu:1, …), or a GPU's UUID (GPU-…)"
+                " (`nvidia-smi -L` lists the UUIDs)"
+            ],
+        ),
+        ("{'cpu:0': {}, 'cpu:1': {workers: 2}}", []),
+        (
+            "{cpu: {}, 'cpu:0': {}}",
+            [
+                "f:2:10: devices: cpu is the whole of which cpu:0 is a part (name cpu alone, or only its parts)",
+            ],
+        ),
+        (
+            "{'cpu:0': {}, 'cpu:2': {}}",
+            [
+                "f:2:10: devices: 2 parts of the CPU are named, but not cpu:1 (number them from cpu:0 on)",
+            ],
         ),
         ("[cpu]", ["f:2:10: devices: should be auto, or a mapping of devices: auto, cpu, or a GPU's UUID"]),
         ("{}", ["f:2:10: devices: should be auto, or a mapping of devices: auto, cpu, or a GPU's UUID"]),
     ],
 )
-def test_devices_are_auto_cpu_or_uuids(devices: str, expected: list[str]) -> None:
+def test_devices_are_auto_the_cpu_or_uuids(devices: str, expected: list[str]) -> None:
     assert problems(f"devices: {devices}") == expected
 
 
