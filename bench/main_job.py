@@ -43,6 +43,8 @@ MIXED = ("Retail02_short.mp4:4", "pets09-s2l1.mp4", "one-by-one-person-detection
 CAMERAS = 32
 HD_MOVING = 4
 HTTP_PORT = 9109
+MEMORY_TURNS = 5
+"""Memory is looked at each so many seconds: the kernel halts a process for milliseconds to count its pages."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,11 +237,12 @@ def measure(folder: Path, job: Scenario, seconds: float, settle_s: float = 5.0, 
         memory: list[float] = []
         lags_s: list[float] = []
         scrapes_s: list[float] = []
-        for _ in track(
+        for turn in track(
             range(int(seconds)), "measuring", transient=True, disable=is_quiet, console=Console(stderr=True)
         ):
-            time.sleep(max(0.0, start + len(memory) + 1 - time.monotonic()))
-            memory.append(round(memory_mib(daemon.pid), 1))
+            time.sleep(max(0.0, start + turn + 1 - time.monotonic()))
+            if turn % MEMORY_TURNS == 0:
+                memory.append(round(memory_mib(daemon.pid), 1))
             asked_s = time.monotonic()
             lags_s.append(total(scrape(port), "mosaicd_loop_lag_seconds"))
             scrapes_s.append(time.monotonic() - asked_s)

@@ -7,7 +7,7 @@ What decides is pure: :mod:`capture.decodepolicy`, :mod:`capture.damage`, :mod:`
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 
 import av
@@ -25,6 +25,11 @@ Pictures = list[av.VideoFrame]
 
 HELD = 16
 """A decoder holds back no more pictures than this, to put them in order (H.264 A.3.1, H.265 A.4.2: the largest DPB)."""
+
+TURN_S = 1.0
+_RESTING = threading.BoundedSemaphore()
+"""One at a time of a process's cameras that rest. Those that were switched on together send their key frames together,
+which for a third of a second would keep the cores from cameras that move."""
 
 
 @dataclass(slots=True)
@@ -161,7 +166,8 @@ class Decoder:
         if not is_again:
             self._given.append(stamp)
         try:
-            pictures = self._context.decode(packet)
+            with _turn() if self.policy.is_resting else nullcontext():
+                pictures = self._context.decode(packet)
         except av.error.FFmpegError:
             # Usual after joining in mid-GOP, until the first key frame.
             self.barren.decoded(False, stamp.arrived_s)
@@ -212,6 +218,17 @@ class Decoder:
             yield Frame(picture, stamp)
         else:
             self._tally.damaged += 1
+
+
+@contextmanager
+def _turn() -> Iterator[None]:
+    """Wait until no other camera that rests is being decoded, but not for ever: its decoder may hang."""
+    is_mine = _RESTING.acquire(timeout=TURN_S)
+    try:
+        yield
+    finally:
+        if is_mine:
+            _RESTING.release()
 
 
 def _show(pictures: Pictures, stamp: Stamp) -> bool:

@@ -5,6 +5,7 @@ was fed something hostile, costs only the cameras of this process.
 """
 
 import os
+import random
 import threading
 import time
 import traceback
@@ -36,6 +37,9 @@ from capture.source import SourceOptions
 REPORT_S = 1.0
 LOOK_S = 0.2
 """How often the cameras' conditions are looked at."""
+SPREAD_S = 1.0
+"""Cameras are first asked within so long, by chance: many begin with a key frame for whoever asks, and those of all at
+once, again and again, would keep each other waiting."""
 JOIN_S = 0.5
 
 
@@ -123,7 +127,7 @@ class CaptureProcess:
         self._compositor.mosaics = tuple(self._mosaics.values())
         for reader in readers:
             if reader and reader not in old:
-                reader.start()
+                reader.start(random.random() * SPREAD_S)
 
     def _add(self, message: OpenMosaic) -> MosaicComposer:
         period_s = 1.0 / self._setup.fps

@@ -80,10 +80,12 @@ class CameraReader:
         """When a packet last came while not all are decoded; monotonic."""
         self._source_wh = (0, 0)
         self._stop = threading.Event()
+        self._delay_s = 0.0
         self._thread = threading.Thread(target=mark(spec.name, self._run), name=f"reader {spec.name}")
 
-    def start(self) -> None:
-        """Start the thread."""
+    def start(self, delay_s: float = 0.0) -> None:
+        """Start the thread, which connects after so long."""
+        self._delay_s = delay_s
         self._thread.start()
 
     def stop(self) -> None:
@@ -158,6 +160,7 @@ class CameraReader:
         return self._policy.is_resting or self._policy.alertness is Alertness.WAKING
 
     def _run(self) -> None:
+        self._stop.wait(self._delay_s)
         if self.spec.hold_s > 0:
             held = because(Reason.CRASHED, self.spec.hold_s)
             self._life = CameraLife(CameraState.BACKOFF, held.reason, held.detail)

@@ -4,6 +4,7 @@ Each picture is compared, to the last pixel, with that of a decoder which was gi
 """
 
 import gc
+import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cache
@@ -15,6 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import capture.decoder
 from capture.decodepolicy import Alertness, DecodePolicy, PolicyOptions
 from capture.decoder import Decoder, Frame, Tally
 from capture.messages import DecodeMode
@@ -371,3 +373,17 @@ def test_no_packet_outlives_its_use(clips: Clips, name: str, mode: DecodeMode) -
     del packet, run
     assert living(Stamp) == before[0]
     assert living(av.Packet) <= before[1]
+
+
+def test_those_that_rest_are_decoded_one_at_a_time_but_none_waits_for_ever(
+    clips: Clips, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another's key frame is being decoded, and that does not come to an end."""
+    monkeypatch.setattr(capture.decoder, "TURN_S", 0.2)
+    with Run(clips("h264"), PolicyOptions(DecodeMode.KEYFRAMES)) as run, capture.decoder._RESTING:
+        began_s = time.monotonic()
+        run.feed(next(run.packets()))
+        assert time.monotonic() - began_s >= 0.2
+    assert run.numbers == [0]
+    with capture.decoder._RESTING:  # which it has not given back, for it was not its own
+        pass
