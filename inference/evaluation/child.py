@@ -36,6 +36,8 @@ from inference.evaluation.messages import (
     Seen,
     Time,
     Timed,
+    Work,
+    Worked,
 )
 from inference.evaluation.pictures import read_photo, read_video
 from inference.export import PR_SET_PDEATHSIG
@@ -77,6 +79,8 @@ class Measured:
             device=order.device,
             precision=order.precision,
             cache_dir=Path(order.cache_dir) if order.cache_dir else None,
+            memory_mode=order.memory_mode,
+            memory_limit_mib=order.memory_limit_mib,
             score_threshold=order.score_threshold,
             max_detections=order.max_detections,
         )
@@ -131,6 +135,18 @@ class Measured:
             device_peak_mib=use.device_peak_mib,
         )
 
+    def work(self, order: Work) -> Worked:
+        """Calls without pause until the window ends."""
+        [images] = self._inputs(())
+        call_s: list[float] = []
+        is_late = time.monotonic() > order.from_s
+        while (began_s := time.monotonic()) < order.until_s:
+            self._detector.detect(images)
+            ended_s = time.monotonic()
+            if began_s >= order.from_s and ended_s <= order.until_s:
+                call_s.append(ended_s - began_s)
+        return Worked(tuple(call_s), is_late, peak_mib(), self._detector.memory_mib().device_peak_mib)
+
     def _inputs(self, photos: Sequence[str]) -> list[Image]:
         """Images to measure with, uint8 (batch, h, w, 3) each."""
         width, height = self._options.input_wh
@@ -179,6 +195,8 @@ def answer(order: Request, measured: Measured | None, tell: Callable[[Reply], No
             tell(Done())
         case Time() if measured:
             tell(measured.time(order))
+        case Work() if measured:
+            tell(measured.work(order))
         case Multiply():
             from inference.evaluation.multiply import operations_per_s
 

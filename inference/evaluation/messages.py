@@ -5,7 +5,7 @@ Pure.
 
 import msgspec
 
-from inference.engine import DeviceKind, Precision
+from inference.engine import DeviceKind, MemoryMode, Precision
 from inference.evaluation.arrangement import Input
 
 PREDICT = "predict"
@@ -25,6 +25,8 @@ class Load(msgspec.Struct, tag=True, frozen=True):
     device: DeviceKind = "cpu"
     precision: Precision = "float32"
     cache_dir: str | None = None
+    memory_mode: MemoryMode = "growth"
+    memory_limit_mib: int | None = None
     score_threshold: float = 0.25
     max_detections: int = 300
 
@@ -48,6 +50,18 @@ class Time(msgspec.Struct, tag=True, frozen=True):
     calls: int
     photos: tuple[str, ...] = ()
     """What to detect in, letterboxed, in turns; noise where none is named."""
+
+
+class Work(msgspec.Struct, tag=True, frozen=True):
+    """Detect in noise without pause, from now until `until_s`. Answered by Worked.
+
+    Times are of CLOCK_MONOTONIC, which all processes of a machine share: so several can be measured together.
+    """
+
+    from_s: float
+    """Calls that began before are not counted: others may not be at work yet."""
+    until_s: float
+    """Nor are calls that ended after."""
 
 
 class Multiply(msgspec.Struct, tag=True, frozen=True):
@@ -97,6 +111,17 @@ class Timed(msgspec.Struct, tag=True, frozen=True):
     device_peak_mib: float | None
 
 
+class Worked(msgspec.Struct, tag=True, frozen=True):
+    """How long each call that counts took, and the most memory that the process has held."""
+
+    call_s: tuple[float, ...]
+    is_late: bool
+    """Whether its first call began after `from_s`."""
+    peak_mib: float
+    """Of host memory (VmHWM)."""
+    device_peak_mib: float | None
+
+
 class Multiplied(msgspec.Struct, tag=True, frozen=True):
     """How fast the fastest multiplication was; a multiply-add is two operations."""
 
@@ -111,5 +136,5 @@ class Failed(msgspec.Struct, tag=True, frozen=True):
     message: str
 
 
-Request = Load | Look | Time | Multiply
-Reply = Loaded | Seen | Done | Timed | Multiplied | Failed
+Request = Load | Look | Time | Work | Multiply
+Reply = Loaded | Seen | Done | Timed | Worked | Multiplied | Failed
