@@ -38,6 +38,8 @@ class Row(msgspec.Struct, frozen=True):
     """Of the device's total memory; None where the mode has none."""
     batch: int = 1
     """Mosaics a call."""
+    threads: int = 0
+    """CPU threads of each; 0 where that is not known."""
     limit_mib: int | None = None
     """Of each worker; None where it may grow."""
     frame_s: tuple[float, ...] = ()
@@ -63,8 +65,6 @@ class Measurement(msgspec.Struct, frozen=True):
     precision: str = ""
     input: str = ""
     canvas_wh: tuple[int, int] = (0, 0)
-    threads: int = 0
-    """CPU threads of each worker."""
     seconds: float = 0.0
     """How long each row was measured."""
 
@@ -79,7 +79,7 @@ def parse_measurement(text: bytes) -> Measurement:
     if device.total_mib < 1 or min(device.overhead_mib, device.reserve_mib, device.foreign_mib, device.cores) < 0:
         raise MeasurementError("device: total_mib must be over 0, the other numbers not below it")
     for number, row in enumerate(found.rows, 1):
-        if row.workers < 1 or row.batch < 1 or len(row.frame_s) != (0 if row.problem else row.workers):
+        if min(row.workers, row.batch) < 1 or len(row.frame_s) != (0 if row.problem else row.workers):
             raise MeasurementError(
                 f"row {number}: frame_s must have one number for each worker, none where there was a problem"
             )
@@ -97,7 +97,9 @@ def kind_of(measurement: Measurement) -> Kind:
         name=device.name,
         memory=DeviceMemory(device.total_mib, device.foreign_mib, device.overhead_mib, device.reserve_mib),
         points=tuple(
-            Point(row.mode, row.fraction, row.workers, row.mosaics_per_s) for row in measurement.rows if row.batch == 1
+            Point(row.mode, row.fraction, row.workers, row.mosaics_per_s, row.threads)
+            for row in measurement.rows
+            if row.batch == 1
         ),
         cores=device.cores,
     )

@@ -12,7 +12,7 @@ mosaic is as fast as can be, and no more workers ever make it slower).
 import heapq
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from itertools import chain, repeat
 
@@ -33,6 +33,8 @@ class Point:
     workers: int
     mosaics_per_s: float
     """Of all of them together; 0 where it failed: that is never planned, but whether it fits is told."""
+    threads: int = 0
+    """CPU threads of each worker; 0 where that is not known."""
 
     @property
     def worker_hz(self) -> float:
@@ -350,7 +352,7 @@ def _binds(answered: _Answered, devices: Mapping[str, Kind], demand: Demand, hos
 def _quota_free(points: Sequence[Point]) -> tuple[Point, ...]:
     """The points as if memory did not matter; without those of several growing workers, which never are planned."""
     return tuple(
-        Point(MemoryMode.FRACTION, None, point.workers, point.mosaics_per_s)
+        replace(point, mode=MemoryMode.FRACTION, fraction=None)
         for point in points
         if point.mode is not MemoryMode.GROWTH or point.workers == 1
     )

@@ -110,14 +110,13 @@ def _workers(outlook: Outlook, demand: Demand) -> Table:
     table = _table(title, "mosaics/s: what one worker does while the others of its device work too, as measured")
     for name in ("device", "kind", "memory"):
         table.add_column(name)
-    for name in ("workers", "limit MiB", "mosaics/s", "mosaics of each"):
+    for name in ("workers", "threads", "limit MiB", "mosaics/s", "mosaics of each"):
         table.add_column(name, justify="right")
     for use in outlook.devices:
         limit = NOTHING if use.limit_mib is None else str(use.limit_mib)
+        numbers = (str(use.point.workers), str(use.point.threads or NOTHING), limit, f"{use.worker_hz:.2f}")
         mosaics = ", ".join(map(str, use.mosaics))
-        table.add_row(
-            use.device, use.kind, _memory(use.point), str(use.point.workers), limit, f"{use.worker_hz:.2f}", mosaics
-        )
+        table.add_row(use.device, use.kind, _memory(use.point), *numbers, mosaics)
     return table
 
 

@@ -24,7 +24,7 @@ def table_of(output: str) -> list[str]:
 def test_the_conclusion_of_2019_is_printed() -> None:
     code, output = invoke("plan", "--measured", f"{GTX_1080}:3", "--cameras", "32", "--fps", "3")
     assert code == 0
-    assert output.count("fraction 0.25 │       3 │      2048") == 3
+    assert output.count("fraction 0.25 │       3 │       - │      2048") == 3
     assert "3 workers of 0.30 of 8192 MiB need 9383 MiB" in output
     assert "refused: largest fraction 0.25" in output
     assert "Every mosaic is answered 3 times a second; memory is nearest to its end" in output

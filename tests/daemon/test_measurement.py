@@ -11,14 +11,14 @@ from daemon.quota import DeviceMemory, MemoryMode
 
 CPU = MeasuredDevice("cpu of 2 cores", 8000, 0, 512, 100, 2)
 ROWS = (
-    Row(MemoryMode.FRACTION, 2, 0.4, limit_mib=3200, frame_s=(0.1, 0.2), peak_mib=(90.0, 91.0)),
+    Row(MemoryMode.FRACTION, 2, 0.4, threads=1, limit_mib=3200, frame_s=(0.1, 0.2), peak_mib=(90.0, 91.0)),
     Row(MemoryMode.GROWTH, 3, problem="worker 2: no memory"),
     Row(MemoryMode.ALL, 1, batch=4, frame_s=(0.05,)),
 )
 
 
 def test_what_was_measured_is_read_again() -> None:
-    measured = Measurement(CPU, ROWS, "demo", "openvino", "float32", "tiles", (832, 512), 1, 5.0)
+    measured = Measurement(CPU, ROWS, "demo", "openvino", "float32", "tiles", (832, 512), 5.0)
     assert parse_measurement(msgspec.json.encode(measured)) == measured
 
 
@@ -26,7 +26,7 @@ def test_a_failure_is_a_point_without_a_rate_and_a_batch_is_none() -> None:
     kind = kind_of(Measurement(CPU, ROWS))
     assert (kind.name, kind.memory, kind.cores) == ("cpu of 2 cores", DeviceMemory(8000, 100, 0, 512), 2)
     assert kind.points == (
-        Point(MemoryMode.FRACTION, 0.4, 2, pytest.approx(15.0)),
+        Point(MemoryMode.FRACTION, 0.4, 2, pytest.approx(15.0), 1),
         Point(MemoryMode.GROWTH, None, 3, 0.0),
     )
 
