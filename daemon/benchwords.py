@@ -3,15 +3,19 @@
 Light: what knows the engines is imported by the function that needs it.
 """
 
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, TypeVar, get_args
 
 import typer
 
 if TYPE_CHECKING:
+    from daemon.sharing import Way
     from inference.engine import DeviceKind, Precision
 
 T = TypeVar("T", bound=str)
+
+_FRACTION = re.compile(r"[01]?\.?[0-9]{1,6}", re.ASCII)
 
 
 def device_of(text: str) -> "DeviceKind":
@@ -62,6 +66,31 @@ def words_of(text: str, allowed: Sequence[T], option: str) -> list[T]:
 def size_of(text: str, option: str) -> tuple[int, int]:
     width, _, height = text.partition("x")
     return whole_of(width, option), whole_of(height, option)
+
+
+def canvas_of(text: str, option: str) -> tuple[int, int]:
+    """The size of a mosaic."""
+    size_wh = size_of(text, option)
+    if size_wh[0] % 2 or size_wh[1] % 2:
+        raise typer.BadParameter(f"{text} has no four equal tiles", param_hint=option)
+    return size_wh
+
+
+def ways_of(text: str, option: str) -> "list[Way]":
+    """Ways of sharing memory: all, growth, fraction, or numbers, which are fractions."""
+    from daemon.quota import MemoryMode
+    from daemon.sharing import Way
+
+    ways = []
+    for word in (word.strip() for word in text.split(",")):
+        if word in tuple(MemoryMode):
+            ways.append(Way(MemoryMode(word)))
+        elif _FRACTION.fullmatch(word) and 0 < float(word) <= 1:
+            ways.append(Way(MemoryMode.FRACTION, float(word)))
+        else:
+            why = f"{word!r} is none of {', '.join(MemoryMode)}, nor a fraction over 0 and at most 1"
+            raise typer.BadParameter(why, param_hint=option)
+    return list(dict.fromkeys(ways))
 
 
 def whole_of(text: str, option: str) -> int:

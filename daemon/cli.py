@@ -40,7 +40,7 @@ app = typer.Typer(
 )
 
 app.add_typer(cli_models.app)
-app.add_typer(cli_bench.app)
+app.add_typer(cli_bench.app, context_settings={"help_option_names": ["-h", "--help"], "obj": os.environ})
 app.add_typer(cli_camera.app, context_settings={"help_option_names": ["-h", "--help"], "obj": os.environ})
 app.command(epilog=cli_plan.EPILOG, context_settings={"obj": os.environ})(cli_plan.plan)
 

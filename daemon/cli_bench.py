@@ -4,19 +4,31 @@ Light: what measures is imported by the command that needs it, and runs in proce
 """
 
 import os
-import sys
-import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn, get_args
+from typing import TYPE_CHECKING, Annotated, get_args
 
 import typer
 
-from capture.exits import ExitCode
-from daemon.benchwords import device_of, engines_of, precisions_of, size_of, whole_of, words_of
-from daemon.cli_models import SETTINGS, SettingsOption, StateDirOption
+from daemon import cli_share
+from daemon.benchcli import (
+    CacheOption,
+    DeviceOption,
+    JsonOption,
+    ModelOption,
+    NamesOption,
+    WeightsOption,
+    cache_folder,
+    end,
+    fail,
+    files_of,
+    progress,
+    state_dir_of,
+)
+from daemon.benchwords import canvas_of, device_of, engines_of, precisions_of, size_of, whole_of, words_of
+from daemon.cli_models import SettingsOption, StateDirOption
+from daemon.clioutput import print_json, print_tables
 
 if TYPE_CHECKING:
     from inference.engine import ModelFiles
@@ -34,22 +46,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-
-ModelOption = Annotated[
-    Path, typer.Option("--model", metavar="CFG|NAME", help="A Darknet network, or the name of a stored model.")
-]
-WeightsOption = Annotated[
-    Path | None, typer.Option("--weights", metavar="FILE", help="Its weights; stored or beside the cfg otherwise.")
-]
-NamesOption = Annotated[
-    Path | None, typer.Option("--names", metavar="FILE", help="Its labels; stored or beside the cfg otherwise.")
-]
-DeviceOption = Annotated[str, typer.Option("--device", metavar="cpu|gpu", help="What executes the model.")]
-CacheOption = Annotated[
-    Path | None,
-    typer.Option("--cache", metavar="FOLDER", help="Keep built graphs there for the next time."),
-]
-JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object instead of tables.")]
+app.command(epilog=cli_share.EPILOG)(cli_share.share)
 
 
 @app.command(
@@ -116,7 +113,7 @@ def accuracy(
     from inference.evaluation.verdicts import VerdictsError
     from inference.evaluation.verdicts import remember as keep
 
-    files = _files(model, weights, names, _state_dir(settings, state_dir))
+    files = files_of(model, weights, names, state_dir_of(settings, state_dir))
     on = device_of(device)
     engines = engines_of(engine, on)
     precisions = precisions_of(precision, engines, on)
@@ -125,7 +122,7 @@ def accuracy(
     if remember is not None and (truths.video or len(truths) < LEAST_PICTURES):
         why = f"a verdict wants at least {LEAST_PICTURES} photos: frames of one video all tell the same"
         raise typer.BadParameter(why, param_hint="--remember")
-    with _cache(cache) as folder, _progress("pictures") as advance:
+    with cache_folder(cache) as folder, progress("pictures") as advance:
         plan = measuring.AccuracyPlan(
             files=files,
             truths=truths,
@@ -148,7 +145,7 @@ def accuracy(
             try:
                 keep(remember, verdict)
             except (VerdictsError, ValueError) as error:
-                _fail(str(error))
+                fail(str(error))
     if as_json:
         document = {
             "model": str(files.cfg),
@@ -160,13 +157,13 @@ def accuracy(
             "rows": [{**msgspec.to_builtins(row), "refuted": row.refuted} for row in table],
             "verdicts": verdicts,
         }
-        _print_json(document)
+        print_json(document)
     else:
         title = f"{files.cfg.stem}: {len(truths)} pictures, tiles of {tile}{', stretched' if stretch else ''}"
         measured = [row for row in table if not row.problem]
         by_size = [recall_table(measured, f"Recall at a score of {score:g}")] if measured else []
-        _print_tables(accuracy_table(table, title), *by_size)
-    _end(problems(table))
+        print_tables(accuracy_table(table, title), *by_size)
+    end(problems(table))
 
 
 @app.command(
@@ -211,19 +208,17 @@ def infer(
     from inference.evaluation.truth import PHOTO_SUFFIXES
     from inference.inputs import InputKind
 
-    files = _files(model, weights, names, _state_dir(settings, state_dir))
+    files = files_of(model, weights, names, state_dir_of(settings, state_dir))
     on = device_of(device)
     engines = engines_of(engine, on)
     precisions = precisions_of(precision, engines, on)
     ways: Sequence[InputKind] = words_of(way, get_args(InputKind), "--input")
     batches = [whole_of(item, "--batch") for item in batch.split(",")]
-    size_wh = size_of(size, "--size")
-    if size_wh[0] % 2 or size_wh[1] % 2:
-        raise typer.BadParameter(f"{size} has no four equal tiles", param_hint="--size")
+    size_wh = canvas_of(size, "--size")
     pictures = sorted(path for path in photos.iterdir() if path.suffix.lower() in PHOTO_SUFFIXES) if photos else []
     if photos and not pictures:
         raise typer.BadParameter(f"no photo in {photos}", param_hint="--photos")
-    with _cache(cache) as folder, _progress("s") as advance:
+    with cache_folder(cache) as folder, progress("s") as advance:
         plan = measuring.SpeedPlan(
             files=files,
             combinations=measuring.combinations(engines, precisions, ways, batches, on),
@@ -240,41 +235,11 @@ def infer(
 
         table = list(measuring.measure(plan, tell))
     if as_json:
-        _print_json({"model": str(files.cfg), "size_wh": plan.canvas_wh, "threads": plan.threads, "rows": table})
+        print_json({"model": str(files.cfg), "size_wh": plan.canvas_wh, "threads": plan.threads, "rows": table})
     else:
         counted = "1 thread" if plan.threads == 1 else f"{plan.threads} threads"
-        _print_tables(speed_table(table, f"{files.cfg.stem}: mosaics of {size}, {counted}"))
-    _end(problems(table))
-
-
-def _files(model: Path, weights: Path | None, names: Path | None, state_dir: Path) -> "ModelFiles":
-    """Of a stored model, or of a cfg with what lies beside it; absolute, and all there."""
-    from daemon.models.errors import ModelsError
-    from daemon.models.store import resolve
-    from inference.engine import ModelFiles
-
-    if model.is_file() or model.suffix == ".cfg" or len(model.parts) != 1:
-        beside = [model.with_suffix(".names"), model.with_name("coco.names"), *sorted(model.parent.glob("*.names"))]
-        labels = next((path for path in beside if path.is_file()), beside[0])
-        found = ModelFiles(model, model.with_suffix(".weights"), labels)
-    else:
-        try:
-            paths = resolve(model.name, state_dir)
-        except ModelsError as error:
-            raise typer.BadParameter(str(error), param_hint="--model") from None
-        found = ModelFiles(paths.cfg, paths.weights, paths.names)
-    files = ModelFiles(found.cfg.absolute(), (weights or found.weights).absolute(), (names or found.names).absolute())
-    named = ((files.cfg, model, "--model"), (files.weights, weights, "--weights"), (files.names, names, "--names"))
-    for path, word, option in named:
-        if not path.is_file():
-            raise typer.BadParameter(f"no such file: {word or path}", param_hint=option)
-    return files
-
-
-def _state_dir(settings: Path | None, state_dir: Path | None) -> Path:
-    from daemon.check import find_state_dir
-
-    return (state_dir or find_state_dir(settings or SETTINGS, (), {})).absolute()
+        print_tables(speed_table(table, f"{files.cfg.stem}: mosaics of {size}, {counted}"))
+    end(problems(table))
 
 
 def _truths(pictures: Path, truth: Path | None, names: Path | None, files: "ModelFiles", limit: int) -> "TruthSet":
@@ -289,75 +254,16 @@ def _truths(pictures: Path, truth: Path | None, names: Path | None, files: "Mode
         else:
             truths = read_video(pictures.absolute(), truth or pictures.with_suffix(".gt.txt"))
     except (TruthError, LabelsError) as error:
-        _fail(str(error))
+        fail(str(error))
     except OSError as error:
-        _fail(f"{error.filename}: {error.strerror}")
+        fail(f"{error.filename}: {error.strerror}")
     if wanted := limit or (VIDEO_FRAMES if truths.video else 0):
         truths = thin_out(truths, wanted)
     labels = [modern_label(label) for item in truths.truths for label in item.labels]
     strange = sorted({label for label in labels if label not in known})
     if len(strange) == len(set(labels)):
-        _fail(f"{pictures}: no object that the model knows; it knows {', '.join(known)[:200]}")
+        fail(f"{pictures}: no object that the model knows; it knows {', '.join(known)[:200]}")
     if strange:
         number = sum(label in strange for label in labels)
         typer.echo(f"{number} objects are left out, which the model does not know: {', '.join(strange)}", err=True)
     return truths
-
-
-@contextmanager
-def _cache(folder: Path | None) -> Iterator[Path]:
-    """The folder for built graphs; without one, a folder for this run: all combinations share it."""
-    if folder is not None:
-        yield folder
-        return
-    with tempfile.TemporaryDirectory(prefix="mosaicd-bench-") as place:
-        yield Path(place)
-
-
-@contextmanager
-def _progress(unit: str) -> Iterator[Callable[[str, float, float], None]]:
-    """A progress bar on stderr, where that is a terminal; gives the function that is told what is done, and of what."""
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.completed:.0f} of {task.total:.0f} " + unit),
-        TimeElapsedColumn(),
-    )
-    with Progress(*columns, console=Console(stderr=True), disable=not sys.stderr.isatty()) as progress:
-        tasks: dict[str, Any] = {}
-
-        def advance(description: str, done: float, total: float) -> None:
-            if description not in tasks:
-                tasks[description] = progress.add_task(description, total=total)
-            progress.update(tasks[description], completed=min(done, total))
-
-        yield advance
-
-
-def _print_json(document: object) -> None:
-    import msgspec
-
-    typer.echo(msgspec.json.format(msgspec.json.encode(document), indent=2).decode())
-
-
-def _print_tables(*tables: Any) -> None:
-    from rich.console import Console
-
-    # In a pipe or a file nobody wants a table cut at 80 columns.
-    console = Console() if sys.stdout.isatty() else Console(width=200)
-    for table in tables:
-        console.print(table)
-
-
-def _end(problems: Sequence[str]) -> None:
-    for problem in problems:
-        typer.echo(f"mosaicd bench: {problem}", err=True)
-    raise typer.Exit(ExitCode.FAILURE if problems else ExitCode.OK)
-
-
-def _fail(message: str) -> NoReturn:
-    typer.echo(f"mosaicd bench: {message}", err=True)
-    raise typer.Exit(ExitCode.FAILURE)

@@ -6,17 +6,17 @@ quotas only, of this machine's devices by the settings.
 
 import os
 import re
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
 from capture.exits import ExitCode
 from daemon.cli_models import SETTINGS
 from daemon.clioptions import OverridesOption, RosterOption, SettingsOption
+from daemon.clioutput import print_json, print_tables
 
 if TYPE_CHECKING:
     from daemon.planner import Demand, Kind, Outlook
@@ -106,16 +106,6 @@ def print_quotas(quotas: "Sequence[Quota]") -> None:
         typer.echo(note)
 
 
-def print_tables(*tables: Any) -> None:
-    """Print rich's tables on stdout."""
-    from rich.console import Console
-
-    # In a pipe or a file nobody wants a table cut at 80 columns.
-    console = Console() if sys.stdout.isatty() else Console(width=200)
-    for table in tables:
-        console.print(table)
-
-
 def _devices(measured: "Sequence[str]") -> "dict[str, Kind]":
     """The devices of which measurements are given, by a name made of the file's."""
     from daemon.measurement import MeasurementError, kind_of, parse_measurement
@@ -177,7 +167,7 @@ def _tell_quotas(site: "Settings", demand: "Demand", environ: Mapping[str, str],
     problems = planned.workers.problems if isinstance(planned.workers, Unplannable) else ()
     if as_json:
         rows = [asdict(quota_row(quota)) for quota in planned.workers.quotas]
-        _print_json({**_counts(demand), "quotas": rows, "notices": planned.notices, "problems": problems})
+        print_json({**_counts(demand), "quotas": rows, "notices": planned.notices, "problems": problems})
         return not problems
     print_quotas(planned.workers.quotas)
     for line in (*planned.notices, *problems):
@@ -195,7 +185,7 @@ def _tell(outlook: "Outlook", demand: "Demand", is_decoding_known: bool, as_json
 
     if as_json:
         rows = [asdict(quota_row(quota)) for quota in outlook.quotas]
-        _print_json({**_counts(demand), **asdict(outlook), "quotas": rows})
+        print_json({**_counts(demand), **asdict(outlook), "quotas": rows})
     else:
         print_quotas(outlook.quotas)
         print_tables(*outlook_tables(outlook, demand))
@@ -205,12 +195,6 @@ def _tell(outlook: "Outlook", demand: "Demand", is_decoding_known: bool, as_json
 
 def _counts(demand: "Demand") -> dict[str, float]:
     return {"cameras_wanted": len(demand.cameras), "mosaics": len(demand.mosaics), "mosaic_hz": demand.hz}
-
-
-def _print_json(document: object) -> None:
-    import msgspec
-
-    typer.echo(msgspec.json.format(msgspec.json.encode(document), indent=2).decode())
 
 
 def _refuse(message: str, option: str) -> NoReturn:

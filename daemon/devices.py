@@ -46,7 +46,8 @@ class DeviceKind(StrEnum):
     GPU = "gpu"
 
 
-_DEFAULT_OVERHEAD_MIB = {DeviceKind.CPU: CPU_OVERHEAD_MIB, DeviceKind.GPU: GPU_OVERHEAD_MIB}
+DEFAULT_OVERHEAD_MIB = {DeviceKind.CPU: CPU_OVERHEAD_MIB, DeviceKind.GPU: GPU_OVERHEAD_MIB}
+"""Of a worker, until it has been measured."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,7 +260,7 @@ def plan_workers(
         if wrong := _wrong_numbers(wish):
             problems += [f"device {wanted}: {what}" for what in wrong]
             continue
-        overhead_mib = _DEFAULT_OVERHEAD_MIB[device.kind] if wish.overhead_mib is None else wish.overhead_mib
+        overhead_mib = DEFAULT_OVERHEAD_MIB[device.kind] if wish.overhead_mib is None else wish.overhead_mib
         memory = DeviceMemory(device.total_mib, device.foreign_mib, overhead_mib, wish.reserve_mib)
         decision = _admit_most(device, memory, wish, mosaics)
         quotas.append(Quota(device.name, wish.memory_mode, memory, decision))

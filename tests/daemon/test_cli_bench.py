@@ -1,6 +1,7 @@
 """`mosaicd bench`: what may be typed, what is printed, what is remembered."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,8 @@ import pytest
 from typer.testing import CliRunner
 
 from daemon.cli_bench import app
+from daemon.measurement import kind_of, parse_measurement
+from daemon.planner import demand_of, plan
 from inference.cache import model_digest
 from inference.engine import ModelFiles
 from inference.engines import NATIVE_BFLOAT16, cpu_flags, installed_engines
@@ -22,7 +25,9 @@ TILE = f"{4 * CELL}x{3 * CELL}"
 
 def invoke(*args: object) -> tuple[int, str, str]:
     """Exit code, stdout and stderr of ``mosaicd bench ARGS``."""
-    result = CliRunner().invoke(app, [str(arg) for arg in args], terminal_width=200, env={"COLUMNS": "200"})
+    result = CliRunner().invoke(
+        app, [str(arg) for arg in args], terminal_width=200, env={"COLUMNS": "200"}, obj=os.environ
+    )
     assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
     return result.exit_code, result.stdout, result.stderr
 
@@ -50,7 +55,7 @@ def write_photos(folder: Path, number: int) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("command", ["accuracy", "infer"])
+@pytest.mark.parametrize("command", ["accuracy", "infer", "share"])
 def test_help_has_examples(command: str) -> None:
     code, out, _ = invoke(command, "--help")
     assert code == 0
@@ -101,6 +106,25 @@ def test_a_wrong_measurement_of_speed_is_a_usage_error(
     code, _, errors = invoke("infer", "--model", model.cfg, *args)
     assert code == 2
     assert words in errors
+
+
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [
+        (["--memory", "all,some"], "'some' is none of fraction, growth, all, nor a fraction over 0 and at most 1"),
+        (["--memory", "1.5"], "'1.5' is none of"),
+        (["--workers", "1,x"], "'x' is no number"),
+        (["--engine", "auto,tensorflow"], "takes one only"),
+        (["--input", "mosaic,tiles"], "takes one only"),
+        (["--size", "415x416"], "no four equal tiles"),
+        (["--device", "tpu"], "'tpu' is none of cpu, gpu"),
+        (["--plot", "nowhere/plot.png"], "no such folder"),
+    ],
+)
+def test_a_wrong_experiment_is_a_usage_error(model: Model, args: list[str], words: str) -> None:
+    code, _, errors = invoke("share", "--model", model.cfg, *args)
+    assert code == 2
+    assert words in " ".join(errors.replace("│", " ").split())
 
 
 def test_wrong_ground_truth_is_told_by_file_and_line(tmp_path: Path, model: Model) -> None:
@@ -241,3 +265,46 @@ def test_speed_is_printed_for_what_each_engine_can_do(model: Model, cache: Path)
     assert code == 0
     assert "median ms" in out
     assert "failed" not in out
+
+
+@pytest.mark.slow
+def test_sharing_is_measured_and_can_be_planned_with(tmp_path: Path, model: Model, cache: Path) -> None:
+    engine = installed_engines()[0]
+    picture = tmp_path / "share.png"
+    args = ("--model", model.cfg, "--size", "256x192", "--seconds", "0.2", "--engine", engine, "--cache", cache)
+    code, out, errors = invoke(
+        "share", *args, "--memory", "growth,0.9,fraction", "--workers", "1,2", "--plot", picture, "--json"
+    )
+    told = parse_measurement(out.encode())
+    assert code == 0, errors
+    assert "not started: 2 workers of 0.90 of" in errors  # it is not admitted, which is no failure
+    assert [(row.mode.value, row.workers, row.batch, bool(row.problem)) for row in told.rows] == [
+        ("growth", 1, 1, False),
+        ("growth", 2, 1, False),
+        ("fraction", 1, 1, False),
+        ("fraction", 2, 1, True),
+        ("fraction", 1, 1, False),
+        ("fraction", 2, 1, False),
+        ("all", 1, 2, False),
+    ]
+    for row in told.rows:
+        if not row.problem:
+            assert len(row.frame_s) == len(row.peak_mib) == row.workers
+            assert row.limit_mib is None or max(row.peak_mib) < row.limit_mib
+    assert cv2.imread(str(picture)).shape == (600, 960, 3)
+    outlook = plan({"cpu-0": kind_of(told)}, demand_of(8, 0.001))
+    assert outlook.is_met
+    assert [need.devices for need in outlook.needs] == [1]
+
+
+@pytest.mark.slow
+def test_sharing_is_printed_and_a_team_that_fails_ends_with_1(tmp_path: Path, model: Model, cache: Path) -> None:
+    args = ("--model", model.cfg, "--seconds", "0.2", "--engine", installed_engines()[0], "--cache", cache)
+    code, out, errors = invoke("share", *args, "--size", "256x192", "--memory", "growth", "--workers", "1")
+    assert (code, errors) == (0, "")
+    assert "grow on demand" in out
+    assert "gain" in out
+    code, out, errors = invoke("share", *args, "--size", "70x70", "--memory", "growth", "--workers", "1")
+    assert code == 1
+    assert "failed" in out
+    assert "growth, 1 worker: worker 1 of 1: " in errors
