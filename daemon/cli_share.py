@@ -91,8 +91,9 @@ def share(
 ) -> None:
     """Measure workers that share a device: each one's speed, all together against one after the other, memory."""
     from daemon.devices import DEFAULT_OVERHEAD_MIB
+    from daemon.job import inherit
     from daemon.measurement import MeasuredDevice, Measurement
-    from daemon.quota import RESERVE_MIB, Denied, DeviceMemory
+    from daemon.quota import RESERVE_MIB, DeviceMemory
     from daemon.sharing import trials
     from inference.evaluation.process import Measurer
     from inference.evaluation.share import SharePlan
@@ -120,7 +121,7 @@ def share(
             device=on,
             cache_dir=folder,
         )
-        start = partial(Measurer, environment={**context.obj, "CUDA_VISIBLE_DEVICES": found.uuid or "-1"})
+        start = partial(Measurer, environment={**inherit(context.obj), "CUDA_VISIBLE_DEVICES": found.uuid or "-1"})
         rows = tuple(_measured(trial, plan, partial(_show, advance, str(trial), seconds), start) for trial in teams)
     name = f"CPU of {found.cores} cores" if on == "cpu" else f"GPU of {found.total_mib} MiB"
     measured = Measurement(
@@ -136,12 +137,11 @@ def share(
     _tell(measured, files.cfg.stem, as_json)
     if plot is not None:
         _draw(plot, measured, files.cfg.stem)
-    refused = {str(trial.decision) for trial in teams if isinstance(trial.decision, Denied)}
-    for why in sorted(refused):
-        typer.echo(f"mosaicd bench: not started: {why}", err=True)
-    end(
-        [f"{trial}: {row.problem}" for trial, row in zip(teams, rows, strict=True) if row.problem not in ("", *refused)]
-    )
+    for row in rows:
+        if row.is_refused:
+            typer.echo(f"mosaicd bench: not started: {row.problem}", err=True)
+    told = zip(teams, rows, strict=True)
+    end([f"{trial}: {row.problem}" for trial, row in told if row.problem and not row.is_refused])
 
 
 def _measured(

@@ -48,6 +48,8 @@ class Row(msgspec.Struct, frozen=True):
     """The most memory that each held: of the device on a GPU, of the host on a CPU."""
     problem: str = ""
     """Why it could not be measured; `frame_s` is empty then."""
+    is_refused: bool = False
+    """Whether that is because memory did not admit it, so that it was not started."""
 
     @property
     def mosaics_per_s(self) -> float:
@@ -85,6 +87,8 @@ def parse_measurement(text: bytes) -> Measurement:
             )
         if not all(math.isfinite(seconds) and seconds > 0 for seconds in row.frame_s):
             raise MeasurementError(f"row {number}: each of frame_s must be over 0")
+        if not all(math.isfinite(mib) and mib >= 0 for mib in row.peak_mib):
+            raise MeasurementError(f"row {number}: none of peak_mib may be below 0")
         if row.fraction is not None and not 0 < row.fraction <= 1:
             raise MeasurementError(f"row {number}: fraction must be over 0 and at most 1, not {row.fraction:g}")
     return found
@@ -97,7 +101,7 @@ def kind_of(measurement: Measurement) -> Kind:
         name=device.name,
         memory=DeviceMemory(device.total_mib, device.foreign_mib, device.overhead_mib, device.reserve_mib),
         points=tuple(
-            Point(row.mode, row.fraction, row.workers, row.mosaics_per_s, row.threads)
+            Point(row.mode, row.fraction, row.workers, row.mosaics_per_s, row.threads, max(row.peak_mib, default=0.0))
             for row in measurement.rows
             if row.batch == 1
         ),

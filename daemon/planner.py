@@ -35,6 +35,8 @@ class Point:
     """Of all of them together; 0 where it failed: that is never planned, but whether it fits is told."""
     threads: int = 0
     """CPU threads of each worker; 0 where that is not known."""
+    peak_mib: float = 0.0
+    """The most memory that a worker held within its limit; 0 where that is not known."""
 
     @property
     def worker_hz(self) -> float:
@@ -324,12 +326,20 @@ def _load(answered: _Answered, devices: Mapping[str, Kind], demand: Demand, host
         for seats, speed in zip(answered.seats, answered.speeds_hz, strict=True)
         if seats
     ]
-    memory = [item.grant.needed_mib / item.grant.free_mib for item in answered.staffed if item.grant.free_mib]
+    memory = [_held_mib(item) / item.grant.free_mib for item in answered.staffed if item.grant.free_mib]
     return {
         Resource.DECODING: _decoding(answered.staffed, demand, host),
         Resource.MEMORY: max(memory) if len(answered.staffed) == len(devices) and memory else float("inf"),
         Resource.ARITHMETIC: max(workers, default=float("inf")),
     }
+
+
+def _held_mib(item: _Staffed) -> float:
+    """What its workers, with overhead and reserve, take of a device: all that is granted, unless it was measured."""
+    if not item.point.peak_mib:
+        return item.grant.needed_mib
+    memory = item.kind.memory
+    return item.point.workers * (item.point.peak_mib + memory.overhead_mib) + memory.reserve_mib
 
 
 def _binds(answered: _Answered, devices: Mapping[str, Kind], demand: Demand, host: Host) -> Resource:

@@ -39,7 +39,7 @@ def rows_table(rows: Sequence[Row]) -> Table:
         cells = (_memory(row), str(row.workers), str(row.threads or NOTHING), str(row.batch), limit)
         known = figures(row, rows)
         if row.problem or known is None:
-            table.add_row(*cells, "[red]failed[/red]" if row.problem else NOTHING, *[NOTHING] * 4)
+            table.add_row(*cells, _failure(row) if row.problem else NOTHING, *[NOTHING] * 4)
             continue
         peak = f"{max(row.peak_mib):.0f}" if row.peak_mib else NOTHING
         speeds = (f"{row.mosaics_per_s:.2f}", f"{known.gain:.2f}", peak)
@@ -75,8 +75,12 @@ def _cell(row: Row, rows: Sequence[Row]) -> str:
     fraction = "" if row.fraction is None else f" ({row.fraction:.2f})"
     known = figures(row, rows)
     if row.problem or known is None:
-        return f"[red]failed[/red]{fraction}"
+        return f"{_failure(row)}{fraction}" if row.problem else NOTHING
     return f"{known.frame_s:.4f} s{fraction}" if row.workers == 1 else f"{100 * known.each_ratio:.2f} %{fraction}"
+
+
+def _failure(row: Row) -> str:
+    return "[red]refused[/red]" if row.is_refused else "[red]failed[/red]"
 
 
 def _spread(frame_s: Sequence[float]) -> str:

@@ -82,6 +82,7 @@ def row_of(trial: Trial, frame_s: Sequence[float], peak_mib: Sequence[float], pr
         frame_s=tuple(frame_s),
         peak_mib=tuple(peak_mib),
         problem=problem,
+        is_refused=isinstance(trial.decision, Denied),
     )
 
 

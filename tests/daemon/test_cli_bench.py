@@ -287,6 +287,7 @@ def test_sharing_is_measured_and_can_be_planned_with(tmp_path: Path, model: Mode
         ("fraction", 2, 1, False),
         ("all", 1, 2, False),
     ]
+    assert [row.is_refused for row in told.rows] == [bool(row.problem) for row in told.rows]
     for row in told.rows:
         if not row.problem:
             assert len(row.frame_s) == len(row.peak_mib) == row.workers

@@ -26,7 +26,7 @@ def test_a_failure_is_a_point_without_a_rate_and_a_batch_is_none() -> None:
     kind = kind_of(Measurement(CPU, ROWS))
     assert (kind.name, kind.memory, kind.cores) == ("cpu of 2 cores", DeviceMemory(8000, 100, 0, 512), 2)
     assert kind.points == (
-        Point(MemoryMode.FRACTION, 0.4, 2, pytest.approx(15.0), 1),
+        Point(MemoryMode.FRACTION, 0.4, 2, pytest.approx(15.0), 1, 91.0),
         Point(MemoryMode.GROWTH, None, 3, 0.0),
     )
 
@@ -59,6 +59,7 @@ def test_what_is_no_measurement_is_told(text: bytes, words: str) -> None:
         ({"workers": 0}, "row 1: frame_s must have"),
         ({"workers": 1, "frame_s": [0.1], "problem": "died"}, "row 1: frame_s must have"),
         ({"workers": 1, "frame_s": [0]}, "row 1: each of frame_s must be over 0"),
+        ({"workers": 1, "frame_s": [0.1], "peak_mib": [-1]}, "row 1: none of peak_mib may be below 0"),
         ({"workers": 1, "frame_s": [0.1], "fraction": 1.5}, "row 1: fraction must be over 0 and at most 1, not 1.5"),
         ({"workers": 1, "frame_s": [0.1], "mode": "some"}, "Invalid enum value 'some'"),
     ],

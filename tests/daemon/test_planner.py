@@ -113,6 +113,9 @@ def test_a_camera_expects_no_more_than_it_wants() -> None:
         # met, and the memory is what is nearest to its end: 3012 of 8192 MiB, a tenth of the arithmetic
         ({"gpu-0": kind(ONE)}, 0.5, Host(), Resource.MEMORY, 0.5),
         ({"gpu-0": kind(ONE)}, 5.0, Host(), Resource.ARITHMETIC, 5.0),
+        # its worker was never seen to hold more than 100 MiB: 1112 of 8192 MiB
+        ({"gpu-0": kind(replace(ONE, peak_mib=100.0))}, 1.0, Host(), Resource.ARITHMETIC, 1.0),
+        ({"gpu-0": kind(replace(ONE, peak_mib=200.0))}, 0.5, Host(), Resource.MEMORY, 0.5),
         ({"gpu-0": kind(ONE)}, 5.0, Host(2, 0.3), Resource.DECODING, 5 / 1.2),
         ({"gpu-0": kind(ONE)}, 8.0, Host(2, 0.01), Resource.ARITHMETIC, 5.0),
         # two workers would be faster, but they do not fit

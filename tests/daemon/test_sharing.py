@@ -42,6 +42,8 @@ def test_a_row_keeps_its_trial() -> None:
     [trial] = trials(GTX_1080, [Way(MemoryMode.FRACTION, 0.25)], (3,), cores=2)[:1]
     row = row_of(trial, (0.1, 0.2, 0.3), (9.0,), "")
     assert row == Row(MemoryMode.FRACTION, 3, 0.25, 1, 1, 2048, (0.1, 0.2, 0.3), (9.0,))
+    [refused] = trials(GTX_1080, [Way(MemoryMode.FRACTION, 0.3)], (3,), cores=2)[:1]
+    assert row_of(refused, (), (), str(refused.decision)).is_refused
 
 
 def test_figures_are_those_of_2019() -> None:
@@ -85,6 +87,7 @@ def test_every_row_is_in_the_second_table() -> None:
     text = printed(rows_table((*ROWS, Row(MemoryMode.ALL, 1, None, 4, 2, 7000, (0.05,), (812.0,)))))
     assert text.count("fraction 0.") == 4
     assert text.count("failed") == 1
+    assert "refused" in printed(rows_table([Row(MemoryMode.FRACTION, 3, 0.3, problem="too much", is_refused=True)]))
     assert "812" in text
 
 
