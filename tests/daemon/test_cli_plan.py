@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from daemon.cli_plan import FPS
 from daemon.devices import Device, DeviceKind, FoundDevices, Plan, Unplannable
-from daemon.settings import parse_settings
+from daemon.settings import Mosaic, parse_settings
 from daemon.site import plan_site
 from tests.daemon.test_cli import invoke, write_site
 
@@ -30,6 +31,10 @@ def test_the_conclusion_of_2019_is_printed() -> None:
     assert "Every mosaic is answered 3 times a second; memory is nearest to its end" in output
     assert "decoding not measured, memory 100 %" in output
     assert all(f"cam-{number:02}" in output for number in range(1, 33))
+
+
+def test_without_settings_the_rate_is_that_of_settings_that_say_nothing() -> None:
+    assert Mosaic.model_fields["fps"].default == FPS
 
 
 def test_as_json_it_is_one_object() -> None:

@@ -12,7 +12,7 @@ from inference.engine import ModelFiles
 from inference.engines import installed_engines
 from inference.evaluation.messages import Failed, Loaded, Reply, Worked
 from inference.evaluation.process import Measurer
-from inference.evaluation.share import LEAD_S, SharePlan, Team, measure
+from inference.evaluation.share import SharePlan, Team, measure
 from tests.system.colours import CELL, write_model
 
 PLAN = SharePlan(
@@ -22,7 +22,7 @@ LOADED = Loaded(("person",), 0.1)
 WORKED = Worked((0.1, 0.3), False, 80.0, None)
 
 
-def crew(diary: Path, *answers: tuple[Reply, ...]) -> Callable[[], Measurer]:
+def team_of(diary: Path, *answers: tuple[Reply, ...]) -> Callable[[], Measurer]:
     """Starts measuring processes that write down each order with who got it, and answer with these, in turn."""
     places = iter(range(len(answers)))
     program = (
@@ -44,7 +44,7 @@ def crew(diary: Path, *answers: tuple[Reply, ...]) -> Callable[[], Measurer]:
 def test_all_are_loaded_before_any_works_and_all_work_in_the_same_window(tmp_path: Path) -> None:
     diary, told = tmp_path / "diary", []
     gpu = Worked((0.2,), False, 90.0, 700.0)
-    start = crew(diary, (LOADED, WORKED), (LOADED, gpu), (LOADED, WORKED))
+    start = team_of(diary, (LOADED, WORKED), (LOADED, gpu), (LOADED, WORKED))
     team = Team(3, batch=2, threads=1, memory_mode="fraction", limit_mib=300)
     assert measure(PLAN, team, told.append, start).frame_s == pytest.approx((0.1, 0.1, 0.1))  # two mosaics a call
     entries = [line.split(" ", 1) for line in diary.read_text().splitlines()]
@@ -58,11 +58,10 @@ def test_all_are_loaded_before_any_works_and_all_work_in_the_same_window(tmp_pat
     assert (load["batch"], load["input_wh"], load["threads"]) == (8, [64, 32], 1)  # two mosaics of four tiles
     assert (load["memory_mode"], load["memory_limit_mib"]) == ("fraction", 300)
     assert told[-1] == PLAN.seconds
-    assert LEAD_S > 0
 
 
 def test_the_peak_is_the_devices_where_it_counts_its_own(tmp_path: Path) -> None:
-    start = crew(tmp_path / "diary", (LOADED, WORKED), (LOADED, Worked((0.2,), False, 90.0, 700.0)))
+    start = team_of(tmp_path / "diary", (LOADED, WORKED), (LOADED, Worked((0.2,), False, 90.0, 700.0)))
     assert measure(PLAN, Team(2), lambda _: None, start).peak_mib == (80.0, 700.0)
 
 
@@ -78,7 +77,7 @@ def test_the_peak_is_the_devices_where_it_counts_its_own(tmp_path: Path) -> None
     ],
 )
 def test_who_fails_is_told_and_nothing_is_measured(tmp_path: Path, answers: tuple[Reply, ...], words: str) -> None:
-    found = measure(PLAN, Team(2), lambda _: None, crew(tmp_path / "diary", (LOADED, WORKED), answers))
+    found = measure(PLAN, Team(2), lambda _: None, team_of(tmp_path / "diary", (LOADED, WORKED), answers))
     assert words in found.problem
     assert (found.frame_s, found.peak_mib) == ((), ())
 
