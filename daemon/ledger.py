@@ -4,7 +4,6 @@ Children report totals since their own start; the ledger adds what their predece
 since a worker is not trusted, and repeated or outdated tiles are told from new ones.
 """
 
-from bisect import bisect_left
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import isfinite
@@ -23,6 +22,7 @@ from capture.messages import (
 from capture.slot import MAX_SIDE
 from daemon.sinks.jsonl import SightedTile
 from daemon.statistics import CameraStatistics, Histogram, MosaicStatistics
+from daemon.tally import Tally
 from daemon.trust import UntrustworthyError
 
 LATENCY_BOUNDS_S = (0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0)
@@ -144,9 +144,7 @@ class Ledger:
             plan.name: _Mosaic(plan, MosaicReport(plan.name, 0, 0, 0), MosaicReport(plan.name, 0, 0, 0))
             for plan in plans
         }
-        self._latency_counts = [0] * len(LATENCY_BOUNDS_S)
-        self._latency_total = 0
-        self._latency_sum = 0.0
+        self._latency = Tally(LATENCY_BOUNDS_S)
 
     def note_transition(self, told: CameraTransition, now_s: float) -> bool:
         """Take note of a camera's transition; return False if it is of no camera that we know."""
@@ -265,11 +263,7 @@ class Ledger:
 
     def latency(self) -> Histogram:
         """Return the histogram of seconds from capture to sighting."""
-        counts, running = [], 0
-        for count in self._latency_counts:
-            running += count
-            counts.append(running)
-        return Histogram(LATENCY_BOUNDS_S, tuple(counts), self._latency_total, self._latency_sum)
+        return self._latency.histogram()
 
     def _is_new(self, camera: _Camera, slot_id: int, number: int) -> bool:
         """Whether this frame was not answered before; what was skipped on the way is counted as unread."""
@@ -285,12 +279,7 @@ class Ledger:
         camera.analyzed += 1
         for sighting in tile.sightings:
             camera.sightings[sighting.label] = camera.sightings.get(sighting.label, 0) + 1
-        latency_s = max(0.0, now_s - tile.captured_mono_s)
-        index = bisect_left(LATENCY_BOUNDS_S, latency_s)
-        if index < len(LATENCY_BOUNDS_S):
-            self._latency_counts[index] += 1
-        self._latency_total += 1
-        self._latency_sum += latency_s
+        self._latency.observe(max(0.0, now_s - tile.captured_mono_s))
 
     def _check(self, tile: TileAnswer) -> None:
         """Raise UntrustworthyError unless every number is finite and in range, and every label is the model's."""
