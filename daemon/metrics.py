@@ -17,9 +17,11 @@ from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamil
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector
 
-from capture.messages import CameraState, Flaw, Reason
+from capture.messages import CameraState, Flaw
 from daemon.lifecycle import Phase
 from daemon.statistics import (
+    ENDINGS,
+    SINK_DROPS,
     CameraStatistics,
     ChildStatistics,
     Histogram,
@@ -34,15 +36,6 @@ CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
 
 CAUSES = tuple(cause.value for cause in Cause)
 """Why a child ended: the closed set of the ``cause`` label."""
-
-DROPS = ("rate", "undecoded", "behind", "damaged", "superseded", "still", "unread", "outdated")
-"""Why a frame was not used: the closed set of the ``reason`` label of dropped frames."""
-
-SINK_DROPS = ("queue_full", "disk", "invalid")
-"""Why a line was lost: the closed set of the ``reason`` label of sinks."""
-
-ENDINGS = tuple(reason for reason in Reason if reason not in (Reason.FROZEN, Reason.CRASHED))
-"""Why an attempt to read a camera ended. A frozen picture ends none, and whose decoder crashed makes no attempt."""
 
 _BYTES_A_MIB = 1024 * 1024
 
@@ -154,7 +147,7 @@ def _cameras(cameras: Sequence[CameraStatistics]) -> Iterator[Metric]:
         "mosaicd_camera_frames_dropped",
         "Frames of the camera that were not used, by reason.",
         ("camera", "reason"),
-        (((c.name, reason), count) for c in cameras for reason, count in zip(DROPS, _dropped(c), strict=True)),
+        (((c.name, reason), count) for c in cameras for reason, count in c.dropped.items()),
     )
     yield _counter(
         "mosaicd_camera_frames_analyzed",
@@ -215,21 +208,6 @@ def _cameras(cameras: Sequence[CameraStatistics]) -> Iterator[Metric]:
         "Sightings, by camera and label.",
         ("camera", "label"),
         (((c.name, label), count) for c in cameras for label, count in sorted(c.sightings.items())),
-    )
-
-
-def _dropped(camera: CameraStatistics) -> tuple[int, ...]:
-    """Frames not used, in the order of :data:`DROPS`."""
-    counts = camera.counts
-    return (
-        counts.rate,
-        counts.undecoded,
-        counts.behind,
-        counts.damaged,
-        counts.superseded,
-        counts.still,
-        camera.unread,
-        camera.outdated,
     )
 
 

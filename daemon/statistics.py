@@ -8,6 +8,12 @@ from dataclasses import dataclass, field
 
 from capture.messages import CameraCounts, CameraState, Flaw, Reason
 
+SINK_DROPS = ("queue_full", "disk", "invalid")
+"""Why a line was lost: the closed set of the ``reason`` label of sinks."""
+
+ENDINGS = tuple(reason for reason in Reason if reason not in (Reason.FROZEN, Reason.CRASHED))
+"""Why an attempt to read a camera ended. A frozen picture ends none, and whose decoder crashed makes no attempt."""
+
 
 @dataclass(frozen=True, slots=True)
 class CameraStatistics:
@@ -49,6 +55,21 @@ class CameraStatistics:
     def is_up(self) -> bool:
         """Whether frames come."""
         return self.state is CameraState.STREAMING
+
+    @property
+    def dropped(self) -> dict[str, int]:
+        """Frames that were not used, by reason: every reason that there is."""
+        counts = self.counts
+        return {
+            "rate": counts.rate,
+            "undecoded": counts.undecoded,
+            "behind": counts.behind,
+            "damaged": counts.damaged,
+            "superseded": counts.superseded,
+            "still": counts.still,
+            "unread": self.unread,
+            "outdated": self.outdated,
+        }
 
 
 @dataclass(frozen=True, slots=True)

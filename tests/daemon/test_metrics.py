@@ -8,8 +8,10 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from capture.messages import CameraCounts, CameraState, Flaw, Reason
 from daemon.lifecycle import Phase
-from daemon.metrics import CAUSES, CONTENT_TYPE, DROPS, ENDINGS, SINK_DROPS, make_registry, parse, render
+from daemon.metrics import CAUSES, CONTENT_TYPE, make_registry, parse, render
 from daemon.statistics import (
+    ENDINGS,
+    SINK_DROPS,
     CameraStatistics,
     ChildStatistics,
     Histogram,
@@ -18,6 +20,7 @@ from daemon.statistics import (
     Statistics,
 )
 
+DROPS = ("rate", "undecoded", "behind", "damaged", "superseded", "still", "unread", "outdated")
 ROOT = Path(__file__).parents[2]
 LABELS = {
     "camera",
