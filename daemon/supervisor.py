@@ -9,7 +9,7 @@ import os
 import random
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Protocol
 
 import msgspec
@@ -37,9 +37,10 @@ from daemon.ledger import Ledger
 from daemon.lifecycle import Phase
 from daemon.logs import fields
 from daemon.notify import Notifier
+from daemon.records import Record
 from daemon.seating import Seating
 from daemon.sinks.jsonl import SightedTile
-from daemon.statistics import ChildStatistics, SinkStatistics, Statistics
+from daemon.statistics import SinkStatistics, Statistics
 from daemon.trust import UntrustworthyError, check_fits
 from daemon.verdict import Cause
 
@@ -58,29 +59,6 @@ class Sink(Protocol):
 
     def statistics(self) -> SinkStatistics:
         """Return its counters."""
-
-
-@dataclass(slots=True)
-class _Record:
-    """What has been counted of one child over its generations."""
-
-    restarts: dict[str, int] = field(default_factory=dict)
-    last_cause: str = ""
-    cpu_before_s: float = 0.0
-    cpu_s: float = 0.0
-    memory_mib: float = 0.0
-    answered: int = 0
-    stale_before: int = 0
-    stale: int = 0
-    inference_s: float = 0.0
-    work: int = 0
-    """Progress as it last reported it: canvases dealt with, or turns of the compositor."""
-
-    def turn_over(self) -> None:
-        """Its process has ended."""
-        self.cpu_before_s, self.cpu_s = self.cpu_before_s + self.cpu_s, 0.0
-        self.stale_before, self.stale = self.stale_before + self.stale, 0
-        self.memory_mib, self.work = 0.0, 0
 
 
 class Supervisor:
@@ -107,7 +85,7 @@ class Supervisor:
         self._devices = [name for name in groups if name != CAPTURE]
         concurrency = dict.fromkeys(self._devices, job.start_concurrency)
         self._crew = Crew(groups, job.policies, concurrency, clock, random.random)
-        self._records = {child.spec.name: _Record() for child in self._crew.children}
+        self._records = {child.spec.name: Record() for child in self._crew.children}
         self._lives = {child.spec.name: child for child in self._crew.children}
         for name, worker in self._workers.items():
             self._crew.quotas[name] = Quota(worker.plan.limit_mib, None, worker.load.on_gpu)
@@ -188,11 +166,7 @@ class Supervisor:
             case Died(child, cause, stderr):
                 if child.spec.kind == CAPTURE and cause is Cause.CRASH:
                     self._blame(child.spec.name, stderr)
-                self._records[child.spec.name].turn_over()
-                if cause is not None:
-                    record = self._records[child.spec.name]
-                    record.restarts[cause] = record.restarts.get(cause, 0) + 1
-                    record.last_cause = cause
+                self._records[child.spec.name].turn_over(cause)
                 self._clear_away(child)
 
     def _brief(self, child: Child) -> None:
@@ -319,32 +293,15 @@ class Supervisor:
         return Statistics(
             cameras=self._ledger.cameras(now_s),
             mosaics=self._ledger.mosaics(self._seating.seats, now_s),
-            children=tuple(self._child_statistics(child) for child in self._crew.children),
+            children=tuple(
+                self._records[child.spec.name].statistics(child, self._workers.get(child.spec.name))
+                for child in self._crew.children
+            ),
             sinks=tuple(sink.statistics() for sink in self._sinks),
             latency=self._ledger.latency(),
             started_at=self._started_at,
             loop_lag_s=max(0.0, lag_s),
             notices=self._notices,
-        )
-
-    def _child_statistics(self, child: Child) -> ChildStatistics:
-        record, worker = self._records[child.spec.name], self._workers.get(child.spec.name)
-        return ChildStatistics(
-            name=child.spec.name,
-            kind=child.spec.kind,
-            phase=child.life.phase,
-            generation=child.life.generation,
-            pid=child.pid,
-            is_up=child.life.phase is Phase.UP,
-            restarts=dict(record.restarts),
-            cpu_s=record.cpu_before_s + record.cpu_s,
-            memory_mib=record.memory_mib,
-            device=worker.plan.device.name if worker else "",
-            memory_limit_mib=worker.plan.limit_mib if worker else None,
-            answered=record.answered,
-            stale=record.stale_before + record.stale,
-            inference_s=record.inference_s,
-            last_cause=record.last_cause,
         )
 
     def _say_status(self) -> None:

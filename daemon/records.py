@@ -1,0 +1,59 @@
+"""What has been counted of one child over its generations. One thread uses it.
+
+Children report totals since their own start; the record adds what their predecessors had.
+"""
+
+from dataclasses import dataclass, field
+
+from daemon.child import Child
+from daemon.job import Worker
+from daemon.lifecycle import Phase
+from daemon.statistics import ChildStatistics
+from daemon.verdict import Cause
+
+
+@dataclass(slots=True)
+class Record:
+    """One child's."""
+
+    restarts: dict[str, int] = field(default_factory=dict)
+    """Deaths, by cause."""
+    last_cause: str = ""
+    cpu_before_s: float = 0.0
+    cpu_s: float = 0.0
+    memory_mib: float = 0.0
+    answered: int = 0
+    stale_before: int = 0
+    stale: int = 0
+    inference_s: float = 0.0
+    work: int = 0
+    """Progress as it last reported it: canvases dealt with, or turns of the compositor."""
+
+    def turn_over(self, cause: Cause | None) -> None:
+        """Its process has ended, of this cause; None if it was asked to."""
+        self.cpu_before_s, self.cpu_s = self.cpu_before_s + self.cpu_s, 0.0
+        self.stale_before, self.stale = self.stale_before + self.stale, 0
+        self.memory_mib, self.work = 0.0, 0
+        if cause is not None:
+            self.restarts[cause] = self.restarts.get(cause, 0) + 1
+            self.last_cause = cause
+
+    def statistics(self, child: Child, worker: Worker | None) -> ChildStatistics:
+        """Return what it shows; ``child`` is whose record it is, ``worker`` the plan of one that is a worker."""
+        return ChildStatistics(
+            name=child.spec.name,
+            kind=child.spec.kind,
+            phase=child.life.phase,
+            generation=child.life.generation,
+            pid=child.pid,
+            is_up=child.life.phase is Phase.UP,
+            restarts=dict(self.restarts),
+            cpu_s=self.cpu_before_s + self.cpu_s,
+            memory_mib=self.memory_mib,
+            device=worker.plan.device.name if worker else "",
+            memory_limit_mib=worker.plan.limit_mib if worker else None,
+            answered=self.answered,
+            stale=self.stale_before + self.stale,
+            inference_s=self.inference_s,
+            last_cause=self.last_cause,
+        )
