@@ -67,11 +67,22 @@ class SupervisorCollector(Collector):
         workers = [child for child in now.children if child.kind == "worker"]
         yield from _cameras(now.cameras)
         yield from _mosaics(now.mosaics)
+        yield _histogram(
+            "mosaicd_mosaic_recovery_seconds",
+            "From the death of a mosaic's worker to the mosaic's next answer, by whomever.",
+            (),
+            [((), now.mosaic_recovery)],
+        )
         yield from _children("capture", "process", "Capture process", captures, self._causes)
         yield from _children("worker", "worker", "Worker", workers, self._causes)
         yield from _workers(workers)
         yield from _sinks(now.sinks)
-        yield _latency(now.latency)
+        yield _histogram(
+            "mosaicd_sighting_latency_seconds",
+            "From the capture of a frame to the sightings on it.",
+            (),
+            [((), now.latency)],
+        )
         yield from _daemon(now, self._version)
 
 
@@ -319,6 +330,12 @@ def _workers(workers: Sequence[ChildStatistics]) -> Iterator[Metric]:
         one,
         (((w.name,), w.inference_s) for w in workers),
     )
+    yield _histogram(
+        "mosaicd_worker_recovery_seconds",
+        "Worker: from its death to the first answer of its next generation.",
+        one,
+        (((w.name,), w.recovery) for w in workers),
+    )
 
 
 def _sinks(sinks: Sequence[SinkStatistics]) -> Iterator[Metric]:
@@ -338,19 +355,6 @@ def _sinks(sinks: Sequence[SinkStatistics]) -> Iterator[Metric]:
             for reason in (*SINK_DROPS, *sorted(s.dropped.keys() - set(SINK_DROPS)))
         ),
     )
-
-
-def _latency(histogram: Histogram) -> Metric:
-    family = HistogramMetricFamily(
-        "mosaicd_sighting_latency_seconds", "From the capture of a frame to the sightings on it."
-    )
-    buckets = [
-        (str(float(bound)), float(count))
-        for bound, count in zip(histogram.bounds, histogram.counts, strict=True)
-        if bound != float("inf")
-    ]
-    family.add_metric((), [*buckets, ("+Inf", float(histogram.total))], histogram.sum)
-    return family
 
 
 def _daemon(now: Statistics, version: str) -> Iterator[Metric]:
@@ -380,4 +384,14 @@ def _counter(name: str, documentation: str, labels: Sequence[str], rows: Iterabl
     family = CounterMetricFamily(name, documentation, labels=labels)
     for values, value in rows:
         family.add_metric(values, float(value))
+    return family
+
+
+def _histogram(
+    name: str, documentation: str, labels: Sequence[str], rows: Iterable[tuple[Sequence[str], Histogram]]
+) -> Metric:
+    family = HistogramMetricFamily(name, documentation, labels=labels)
+    for values, histogram in rows:
+        buckets = [(str(bound), float(count)) for bound, count in zip(histogram.bounds, histogram.counts, strict=True)]
+        family.add_metric(values, [*buckets, ("+Inf", float(histogram.total))], histogram.sum)
     return family

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from daemon.child import Child
 from daemon.job import Worker
 from daemon.lifecycle import Phase
-from daemon.statistics import ChildStatistics
+from daemon.statistics import ChildStatistics, Histogram
 from daemon.verdict import Cause
 
 
@@ -38,8 +38,9 @@ class Record:
             self.restarts[cause] = self.restarts.get(cause, 0) + 1
             self.last_cause = cause
 
-    def statistics(self, child: Child, worker: Worker | None) -> ChildStatistics:
-        """Return what it shows; ``child`` is whose record it is, ``worker`` the plan of one that is a worker."""
+    def statistics(self, child: Child, worker: Worker | None, recovery: Histogram) -> ChildStatistics:
+        """Return what it shows; ``child`` is whose record it is, ``worker`` the plan of one that is a worker, and
+        ``recovery`` how fast that came back."""
         return ChildStatistics(
             name=child.spec.name,
             kind=child.spec.kind,
@@ -56,4 +57,5 @@ class Record:
             stale=self.stale_before + self.stale,
             inference_s=self.inference_s,
             last_cause=self.last_cause,
+            recovery=recovery,
         )

@@ -87,6 +87,10 @@ class Seating:
         slot = self._slots.get(report.mosaic)
         return slot.worker if slot and report.composed > slot.answered else None
 
+    def answered_by(self, worker: str) -> list[str]:
+        """Return the mosaics that a worker was told to answer."""
+        return [mosaic for mosaic, slot in self._slots.items() if slot.worker == worker]
+
     def forget_worker(self, name: str) -> None:
         """A worker has ended: nobody answers its slots until they are placed again."""
         for slot in self._slots.values():

@@ -16,6 +16,20 @@ ENDINGS = tuple(reason for reason in Reason if reason not in (Reason.FROZEN, Rea
 
 
 @dataclass(frozen=True, slots=True)
+class Histogram:
+    """A cumulative histogram as Prometheus has it: ``counts[i]`` observations were <= ``bounds[i]``."""
+
+    bounds: tuple[float, ...]
+    counts: tuple[int, ...]
+    total: int
+    sum: float
+
+
+NOTHING_YET = Histogram((), (), 0, 0.0)
+"""Of what is not measured, or not of this kind of child."""
+
+
+@dataclass(frozen=True, slots=True)
 class CameraStatistics:
     """One enabled camera."""
 
@@ -114,6 +128,8 @@ class ChildStatistics:
     inference_s: float = 0.0
     """Seconds in the engine, summed over all answers."""
     last_cause: str = ""
+    recovery: Histogram = NOTHING_YET
+    """Workers only: its death to its next generation's first answer, seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,16 +141,6 @@ class SinkStatistics:
     """Lines written."""
     dropped: dict[str, int]
     """Lines lost, by reason (``queue_full``, ``disk``)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Histogram:
-    """A cumulative histogram as Prometheus has it: ``counts[i]`` observations were <= ``bounds[i]``."""
-
-    bounds: tuple[float, ...]
-    counts: tuple[int, ...]
-    total: int
-    sum: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +157,8 @@ class Statistics:
     """Wall clock at which the daemon started."""
     loop_lag_s: float
     """How late the supervisor's last turn was."""
+    mosaic_recovery: Histogram = NOTHING_YET
+    """A worker's death to the next answer of each of its mosaics, seconds."""
     notices: tuple[str, ...] = field(default=())
     """Standing conditions that a person should know: running on the last good roster, say."""
 

@@ -38,9 +38,10 @@ from daemon.lifecycle import Phase
 from daemon.logs import fields
 from daemon.notify import Notifier
 from daemon.records import Record
+from daemon.recovery import Recovery
 from daemon.seating import Seating
 from daemon.sinks.jsonl import SightedTile
-from daemon.statistics import SinkStatistics, Statistics
+from daemon.statistics import NOTHING_YET, SinkStatistics, Statistics
 from daemon.trust import UntrustworthyError, check_fits
 from daemon.verdict import Cause
 
@@ -91,6 +92,7 @@ class Supervisor:
             self._crew.quotas[name] = Quota(worker.plan.limit_mib, None, worker.load.on_gpu)
         self._ledger = Ledger(job.plans, job.labels, job.answered_within_s, clock())
         self._seating = Seating(job.assignments, self._tell_worker)
+        self._recovery = Recovery(self._workers)
         self._quarantine = Quarantine()
         self._held_until_s: dict[str, float] = {}
         """Cameras that are kept away, and until when."""
@@ -167,7 +169,7 @@ class Supervisor:
                 if child.spec.kind == CAPTURE and cause is Cause.CRASH:
                     self._blame(child.spec.name, stderr)
                 self._records[child.spec.name].turn_over(cause)
-                self._clear_away(child)
+                self._clear_away(child, is_asked=cause is None)
 
     def _brief(self, child: Child) -> None:
         """Tell a new generation what it is to do."""
@@ -223,6 +225,7 @@ class Supervisor:
                 tiles = self._ledger.note_answer(name, message, slot_id, now_s)
                 if message.slot_id == slot_id:
                     self._seating.note_answer(message.mosaic, message.canvas_number)
+                    self._recovery.note_answer(name, message.mosaic, now_s)
                 record.answered += 1
                 record.inference_s += message.inference_s
                 child.life = lifecycle.settle(child.life)
@@ -250,14 +253,20 @@ class Supervisor:
             record.work = work
             child.life = lifecycle.settle(child.life)
 
-    def _clear_away(self, child: Child) -> None:
-        """Forget what a dead generation held."""
-        name = child.spec.name
+    def _clear_away(self, child: Child, *, is_asked: bool) -> None:
+        """Forget what a dead generation held; one that was asked to end has died of nothing."""
+        name, now_s = child.spec.name, self._clock()
         if child.spec.kind == CAPTURE:
+            mosaics = list(self._job.captures[name][1])
             self._seating.forget_capture(name)
-            self._ledger.note_capture_gone(list(self._job.captures[name][1]), self._clock())
-        else:
-            self._seating.forget_worker(name)
+            self._recovery.note_slots_gone(mosaics)
+            self._ledger.note_capture_gone(mosaics, now_s)
+            return
+        if not is_asked:
+            self._recovery.note_death(name, self._seating.answered_by(name), now_s)
+        if child.life.phase is Phase.GIVEN_UP:
+            self._recovery.note_given_up(name)
+        self._seating.forget_worker(name)
 
     def _blame(self, capture: str, stderr: tuple[str, ...]) -> None:
         """Find the camera whose decoder crashed its process, and keep it away if it was not the first time."""
@@ -290,17 +299,19 @@ class Supervisor:
     # --- what it shows ---
 
     def _snapshot(self, now_s: float, lag_s: float) -> Statistics:
+        recoveries = self._recovery.of_workers()
         return Statistics(
             cameras=self._ledger.cameras(now_s),
             mosaics=self._ledger.mosaics(self._seating.seats, now_s),
             children=tuple(
-                self._records[child.spec.name].statistics(child, self._workers.get(child.spec.name))
-                for child in self._crew.children
+                self._records[name].statistics(child, self._workers.get(name), recoveries.get(name, NOTHING_YET))
+                for name, child in self._lives.items()
             ),
             sinks=tuple(sink.statistics() for sink in self._sinks),
             latency=self._ledger.latency(),
             started_at=self._started_at,
             loop_lag_s=max(0.0, lag_s),
+            mosaic_recovery=self._recovery.of_mosaics(),
             notices=self._notices,
         )
 

@@ -97,6 +97,7 @@ WORKER = ChildStatistics(
     answered=90,
     stale=1,
     inference_s=4.5,
+    recovery=Histogram(bounds=(0.5, 120.0), counts=(1, 2), total=3, sum=130.5),
 )
 SNAPSHOT = Statistics(
     cameras=(FRONT,),
@@ -106,6 +107,7 @@ SNAPSHOT = Statistics(
     latency=Histogram(bounds=(0.1, 1.0), counts=(3, 5), total=6, sum=4.25),
     started_at=1700000000.0,
     loop_lag_s=0.002,
+    mosaic_recovery=Histogram(bounds=(0.5, 120.0), counts=(2, 2), total=2, sum=0.5),
     notices=("running on the last good roster",),
 )
 EMPTY = Statistics(
@@ -168,6 +170,11 @@ def test_all_else_by_value() -> None:
         'mosaicd_mosaic_skipped_total{mosaic="m1"} 2.0',
         'mosaicd_mosaic_answered_total{mosaic="m1"} 90.0',
         'mosaicd_mosaic_live_tiles{mosaic="m1"} 1.0',
+        'mosaicd_mosaic_recovery_seconds_bucket{le="0.5"} 2.0',
+        'mosaicd_mosaic_recovery_seconds_bucket{le="120.0"} 2.0',
+        'mosaicd_mosaic_recovery_seconds_bucket{le="+Inf"} 2.0',
+        "mosaicd_mosaic_recovery_seconds_count 2.0",
+        "mosaicd_mosaic_recovery_seconds_sum 0.5",
         'mosaicd_capture_up{process="capture-0"} 1.0',
         'mosaicd_capture_state{process="capture-0",state="up"} 1.0',
         'mosaicd_capture_restarts_total{cause="crash",process="capture-0"} 1.0',
@@ -181,6 +188,11 @@ def test_all_else_by_value() -> None:
         'mosaicd_worker_answered_total{worker="cpu-0"} 90.0',
         'mosaicd_worker_stale_total{worker="cpu-0"} 1.0',
         'mosaicd_worker_inference_seconds_total{worker="cpu-0"} 4.5',
+        'mosaicd_worker_recovery_seconds_bucket{le="0.5",worker="cpu-0"} 1.0',
+        'mosaicd_worker_recovery_seconds_bucket{le="120.0",worker="cpu-0"} 2.0',
+        'mosaicd_worker_recovery_seconds_bucket{le="+Inf",worker="cpu-0"} 3.0',
+        'mosaicd_worker_recovery_seconds_count{worker="cpu-0"} 3.0',
+        'mosaicd_worker_recovery_seconds_sum{worker="cpu-0"} 130.5',
         'mosaicd_sink_lines_written_total{sink="jsonl"} 8.0',
         'mosaicd_sink_lines_dropped_total{reason="disk",sink="jsonl"} 1.0',
         'mosaicd_sighting_latency_seconds_bucket{le="0.1"} 3.0',

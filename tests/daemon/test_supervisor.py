@@ -226,6 +226,27 @@ def test_a_given_up_worker_leaves_its_mosaics_to_another(play):
     assert child(supervisor, "w1").restarts == {"model": 1}
 
 
+def test_the_time_from_a_death_to_the_next_answer_is_measured(play: Play, tmp_path: Path) -> None:
+    supervisor = play(
+        capture=COMPOSING,
+        worker="if born.name == 'w1' and held and os.path.exists(scene + 'go') and once('died'): os._exit(1)\n"
+        "for slot_id in held: channel.send(answer(slot_id, 1))",
+        workers=2,
+    )
+    turn_until(supervisor, lambda: child(supervisor, "w1").answered)
+    assert supervisor.statistics.mosaic_recovery.total == 0
+    (tmp_path / "scenego").touch()
+    turn_until(supervisor, lambda: child(supervisor, "w1").recovery.total)
+    assert child(supervisor, "w1").restarts == {"exit": 1}
+    mosaic, first, second = (
+        supervisor.statistics.mosaic_recovery,
+        child(supervisor, "w1").recovery,
+        child(supervisor, "w2").recovery,
+    )
+    assert (mosaic.total, first.total, second.total) == (1, 1, 0)
+    assert 0 < mosaic.sum <= first.sum < DEADLINE_S
+
+
 CRASHING = """
 import ctypes, threading
 from capture.reader import mark
