@@ -131,9 +131,14 @@ class Crew:
     def stop(self, group: str) -> bool:
         """Stop this group's children for good; return whether all have ended. Call until it does."""
         for child in self._groups[group]:
-            if child.life.phase not in (Phase.STOPPING, Phase.STOPPED):
+            if child.life.phase is not Phase.STOPPED:
                 self._perform(child, lifecycle.stop(child.life, self._clock()))
         return all(child.life.phase is Phase.STOPPED for child in self._groups[group])
+
+    def restart(self, child: Child) -> None:
+        """Start a child anew, because a person wants that: even one that was given up; it has failed in nothing."""
+        log.info("child restart ordered", extra=fields(child=child.spec.name, phase=child.life.phase))
+        self._perform(child, lifecycle.restart(child.life, self._clock()))
 
     def condemn(self, child: Child, why: str) -> None:
         """Kill a child that cannot be trusted or does not listen; it is restarted as after any other death."""

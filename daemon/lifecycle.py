@@ -67,6 +67,8 @@ class Life:
     """Killed by us, because it hung."""
     last_order: Command | None = None
     """How far the stop has gone."""
+    is_returning: bool = False
+    """It stops only to be started again, because a person wants that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +91,7 @@ def tick(life: Life, now_s: float, policy: Policy, may_start: bool) -> Step:
                 generation=life.generation + 1,
                 owed_since_s=None,
                 is_condemned=False,
+                is_returning=False,
             )
             return Step(born, Command.SPAWN)
         case Phase.STARTING if age_s > policy.start_timeout_s and not life.is_condemned:
@@ -128,6 +131,8 @@ def settle(life: Life) -> Life:
 
 def die(life: Life, now_s: float, policy: Policy, *, is_permanent: bool, chance: float) -> Life:
     """Take note that its process has ended; ``chance`` in [0, 1) spreads the restart."""
+    if life.phase is Phase.STOPPING and life.is_returning:
+        return replace(life, phase=Phase.WAITING, since_s=now_s, owed_since_s=None, retry_at_s=now_s)
     if life.phase in (Phase.STOPPING, Phase.STOPPED):
         return replace(life, phase=Phase.STOPPED, since_s=now_s, owed_since_s=None)
     was_stable = life.phase is Phase.UP and now_s - life.since_s >= policy.stable_s
@@ -146,4 +151,28 @@ def stop(life: Life, now_s: float) -> Step:
     if life.phase in (Phase.STARTING, Phase.UP):
         ending = replace(life, phase=Phase.STOPPING, since_s=now_s, last_order=Command.ASK_STOP)
         return Step(ending, Command.ASK_STOP)
-    return Step(life if life.phase is Phase.STOPPING else replace(life, phase=Phase.STOPPED, since_s=now_s))
+    if life.phase is Phase.STOPPING:
+        return Step(replace(life, is_returning=False))
+    return Step(replace(life, phase=Phase.STOPPED, since_s=now_s))
+
+
+def restart(life: Life, now_s: float) -> Step:
+    """Begin to start it anew, because a person wants that: no failure of its own, and without a delay.
+
+    Whoever is stopping for good, or was killed and comes back anyway, is left alone.
+    """
+    match life.phase:
+        case Phase.STARTING | Phase.UP if not life.is_condemned:
+            return Step(replace(stop(life, now_s).life, is_returning=True), Command.ASK_STOP)
+        case Phase.WAITING:
+            return Step(replace(life, retry_at_s=min(life.retry_at_s, now_s)))
+        case Phase.GIVEN_UP:
+            return Step(revive(life, now_s))
+    return Step(life)
+
+
+def revive(life: Life, now_s: float) -> Life:
+    """Let one that was given up begin again, all its failures forgotten: a person has mended what it died of."""
+    if life.phase is not Phase.GIVEN_UP:
+        return life
+    return replace(life, phase=Phase.WAITING, since_s=now_s, failures=0, deaths_s=(), retry_at_s=now_s)

@@ -5,7 +5,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -476,3 +476,35 @@ def test_twenty_generations_of_a_crew_leave_no_descriptor(assemble):
     watch.clock.now_s += 1e6
     watch.until(lambda: watch.crew.stop("cpu"))
     assert open_descriptors() == before
+
+
+# --- what a person orders ---
+
+
+def test_a_restart_stops_in_order_and_is_no_failure(assemble):
+    watch = assemble(cpu=["steady"])
+    watch.until_phase(Phase.UP, "w1")
+    first = watch.pid("w1")
+    watch.crew.restart(watch.of("w1"))
+    assert watch.of("w1").life.phase is Phase.STOPPING
+    watch.until_phase(Phase.UP, "w1")
+    assert watch.pid("w1") != first
+    assert (watch.causes(), watch.births()) == ([None], 2)
+    assert watch.of("w1").life.failures == 0
+
+
+def test_a_crew_that_stops_does_not_wait_for_restarts(assemble):
+    watch = assemble(cpu=["steady"])
+    watch.until_phase(Phase.UP, "w1")
+    watch.crew.restart(watch.of("w1"))
+    watch.until(lambda: watch.crew.stop("cpu"))
+    assert watch.births() == 1
+
+
+def test_one_that_was_given_up_is_revived(assemble):
+    watch = assemble(cpu=["exit"], policy=replace(POLICY, max_restarts=0))
+    watch.until_phase(Phase.GIVEN_UP, "w1")
+    watch.crew.restart(watch.of("w1"))
+    watch.until(lambda: watch.births() == 2)
+    watch.until_phase(Phase.GIVEN_UP, "w1")
+    assert watch.causes() == [Cause.EXIT] * 2

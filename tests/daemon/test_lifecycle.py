@@ -8,7 +8,21 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from capture.backoff import Backoff
-from daemon.lifecycle import Command, Life, Phase, Policy, Step, become_ready, die, owe, settle, stop, tick
+from daemon.lifecycle import (
+    Command,
+    Life,
+    Phase,
+    Policy,
+    Step,
+    become_ready,
+    die,
+    owe,
+    restart,
+    revive,
+    settle,
+    stop,
+    tick,
+)
 
 POLICY = Policy(start_timeout_s=120, hang_s=30, stop_timeout_s=10, stable_s=600, max_restarts=5, restart_window_s=600)
 NO_LIMIT = replace(POLICY, max_restarts=1000)
@@ -222,6 +236,72 @@ def test_transition_stopping_to_stopped(is_permanent):
     assert (dead.phase, dead.failures, dead.deaths_s) == (Phase.STOPPED, 0, ())
 
 
+# --- what a person orders ---
+
+
+def test_revival_begins_anew_with_all_failures_forgotten():
+    tired = replace(GIVEN_UP, failures=6, deaths_s=(1.0, 2.0, 3.0), retry_at_s=1e9)
+    revived = revive(tired, 500.0)
+    assert revived == Life(Phase.WAITING, since_s=500.0, generation=6, retry_at_s=500.0)
+    assert tick(revived, 500.0, POLICY, may_start=True).command is Command.SPAWN
+
+
+@pytest.mark.parametrize("life", [Life(), Life(retry_at_s=1e9), STARTING, UP, OWING, STOPPING, STOPPED])
+def test_only_who_was_given_up_is_revived(life):
+    assert revive(life, 500.0) == life
+
+
+def test_the_revived_has_the_whole_policy_before_it_again():
+    policy = replace(POLICY, max_restarts=2)
+    life, now_s = revive(replace(GIVEN_UP, failures=3, deaths_s=(490.0, 495.0, 499.0)), 500.0), 500.0
+    phases = []
+    for _ in range(3):
+        life = fail(start(life, now_s, policy), now_s, policy)
+        phases.append(life.phase)
+        now_s = life.retry_at_s
+    assert phases == [Phase.WAITING, Phase.WAITING, Phase.GIVEN_UP]
+
+
+@pytest.mark.parametrize("life", [STARTING, UP, OWING])
+def test_a_restart_of_who_lives_asks_it_to_stop_and_starts_it_again_without_a_failure(life):
+    life = replace(life, failures=2, deaths_s=(50.0, 60.0), retry_at_s=70.0)
+    step = restart(life, 300.0)
+    assert (step.command, step.life.phase, step.life.is_returning) == (Command.ASK_STOP, Phase.STOPPING, True)
+    ended = die(step.life, 301.0, POLICY, is_permanent=True, chance=0.5)
+    assert (ended.phase, ended.retry_at_s, ended.owed_since_s) == (Phase.WAITING, 301.0, None)
+    assert (ended.failures, ended.deaths_s) == (2, (50.0, 60.0))
+    heir = start(ended, 301.0, POLICY)
+    assert (heir.generation, heir.is_returning) == (2, False)
+
+
+def test_a_restart_is_pressed_like_any_stop():
+    life = restart(UP, 100.0).life
+    assert tick(life, 105.1, POLICY, may_start=True).command is Command.TERMINATE
+
+
+@pytest.mark.parametrize(("retry_at_s", "expected_s"), [(1e9, 300.0), (200.0, 200.0)])
+def test_a_restart_of_who_waits_ends_the_wait(retry_at_s, expected_s):
+    waiting = Life(retry_at_s=retry_at_s, failures=3, deaths_s=(1.0,))
+    assert restart(waiting, 300.0) == Step(replace(waiting, retry_at_s=expected_s))
+
+
+def test_a_restart_of_who_was_given_up_revives():
+    assert restart(GIVEN_UP, 300.0) == Step(revive(GIVEN_UP, 300.0))
+
+
+@pytest.mark.parametrize(
+    "life", [STOPPING, STOPPED, replace(UP, is_condemned=True), replace(STOPPING, is_returning=True)]
+)
+def test_a_restart_changes_nothing_for_who_ends_anyway(life):
+    assert restart(life, 300.0) == Step(life)
+
+
+def test_a_stop_for_good_ends_a_restart():
+    life = stop(restart(UP, 300.0).life, 301.0).life
+    assert (life.phase, life.is_returning, life.since_s) == (Phase.STOPPING, False, 300.0)
+    assert die(life, 302.0, POLICY, is_permanent=False, chance=0.0).phase is Phase.STOPPED
+
+
 @given(
     failures=st.integers(0, 10_000),
     chance=st.floats(0, 1, exclude_max=True),
@@ -290,11 +370,11 @@ class AnyLife(RuleBasedStateMachine):
     @precondition(lambda self: self.is_alive)
     @rule(is_permanent=st.integers(0, 9).map(lambda n: n == 0), chance=st.floats(0, 1, exclude_max=True))
     def dies(self, is_permanent, chance):
-        was = self.life.phase
+        was, was_returning = self.life.phase, self.life.is_returning
         self.is_alive = False
         self.life = die(self.life, self.now_s, self.policy, is_permanent=is_permanent, chance=chance)
         if was is Phase.STOPPING:
-            assert self.life.phase is Phase.STOPPED
+            assert self.life.phase is (Phase.WAITING if was_returning else Phase.STOPPED)
             return
         self.deaths_s.append(self.now_s)
         self.had_permanent |= is_permanent
@@ -307,6 +387,14 @@ class AnyLife(RuleBasedStateMachine):
         if often == 0:
             self.was_stopped = True
             self.take(stop(self.life, self.now_s))
+
+    @rule(often=st.integers(0, 3))
+    def is_ordered_to_restart(self, often):
+        if often == 0:
+            was = self.life.phase
+            self.take(restart(self.life, self.now_s))
+            if was is Phase.GIVEN_UP:
+                self.deaths_s.clear()
 
     @invariant()
     def a_process_is_where_the_phase_says(self):
