@@ -1,0 +1,69 @@
+"""What a person asks of a running daemon, and what it answers: typed structs, msgpack on the wire. Pure.
+
+One request, one reply. Whoever may open the control socket (:mod:`daemon.control`) may order; both sides check what
+they receive, since they may be of two versions.
+"""
+
+from typing import Annotated
+
+import msgspec
+
+from capture.messages import Message
+
+Name = Annotated[str, msgspec.Meta(max_length=100)]
+
+
+class ListWorkers(Message, frozen=True):
+    """Asks how the workers are."""
+
+
+class RestartWorker(Message, frozen=True):
+    """Orders that a worker be started anew, even one that was given up."""
+
+    name: Name
+
+
+class WorkerState(msgspec.Struct, frozen=True):
+    """One worker, as a person wants to know it."""
+
+    name: str
+    device: str
+    phase: str
+    """Of its life (:class:`daemon.lifecycle.Phase`)."""
+    generation: int
+    """Processes started so far."""
+    last_cause: str
+    """Of its last death; empty if it never died."""
+    restarts: int
+    """Deaths so far, of all causes; each was followed by a restart unless it has been given up."""
+
+
+class WorkerList(Message, frozen=True):
+    """All workers, in the settings' order."""
+
+    workers: tuple[WorkerState, ...]
+
+
+class Restarting(Message, frozen=True):
+    """The order is carried out."""
+
+    name: str
+    was: str
+    """The phase in which the order found it."""
+
+
+class NoSuchWorker(Message, frozen=True):
+    """Nobody is called so."""
+
+    name: str
+    there_are: tuple[str, ...]
+
+
+class Refused(Message, frozen=True):
+    """The request is not carried out."""
+
+    why: str
+
+
+Request = ListWorkers | RestartWorker
+Reply = WorkerList | Restarting | NoSuchWorker | Refused
