@@ -71,7 +71,7 @@ def list_models(
     from daemon.models.listing import rows
 
     with _told():
-        found = rows(_state_dir(settings, state_dir), _catalog(context))
+        found = rows(find_folder(settings, state_dir), _catalog(context))
     if as_json:
         typer.echo(json.dumps([asdict(row) for row in found], indent=2))
     else:
@@ -94,7 +94,7 @@ def fetch(
     from daemon.models.store import check_state_dir
 
     with _told():
-        model, state = find_offered(name, _catalog(context)), _state_dir(settings, state_dir)
+        model, state = find_offered(name, _catalog(context)), find_folder(settings, state_dir)
         check_state_dir(state)
         if is_installed(model, state):
             typer.echo(f"{name} is stored already, and as it should be.")
@@ -130,7 +130,7 @@ def verify(
 
     is_well = True
     with _told():
-        state = _state_dir(settings, state_dir)
+        state = find_folder(settings, state_dir)
         chosen = names or stored_names(state)
         if not chosen:
             typer.echo(f"No model is stored in {state}.")
@@ -170,7 +170,7 @@ def add(
         paths = add_model(
             name,
             ModelFiles(cfg, weights, names),
-            _state_dir(settings, state_dir),
+            find_folder(settings, state_dir),
             stored_at=datetime.now(UTC),
             replace=force,
             catalog=_catalog(context),
@@ -189,7 +189,7 @@ def _catalog(context: typer.Context) -> "Catalog":
     return offered
 
 
-def _state_dir(settings: Path | None, state_dir: Path | None) -> Path:
+def find_folder(settings: Path | None, state_dir: Path | None) -> Path:
     """The state folder as the daemon would find it. Settings that cannot be read end the command: guessing would
     store a model where no daemon looks."""
     from daemon import yamltext

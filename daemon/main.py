@@ -11,6 +11,7 @@ import socket
 import sys
 import time
 from collections.abc import Mapping
+from contextlib import closing, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
@@ -22,6 +23,7 @@ from capture.exits import ExitCode
 from capture.grouping import MosaicPlan
 from daemon import lastgood
 from daemon.check import check, check_files, find_state_dir, model_labels
+from daemon.control import Control, ControlError, TakenError
 from daemon.devices import (
     DeviceKind,
     Plan,
@@ -113,8 +115,12 @@ def run(
 
 def _serve(configuration: Configuration, job: Job, notifier: Notifier, listener: socket.socket) -> ExitCode:
     settings = configuration.settings
+    try:
+        control, notices = _open_control(settings.state_dir)
+    except TakenError as error:
+        return _fail(str(error), ExitCode.FAILURE)
     sinks = _sinks(settings)
-    supervisor = Supervisor(job, sinks, notifier, notices=configuration.notices)
+    supervisor = Supervisor(job, sinks, notifier, notices=(*configuration.notices, *notices), control=control)
     registry = make_registry(lambda: supervisor.statistics, version=version("mosaicd"))
     app = make_app(
         lambda: supervisor.statistics,
@@ -126,7 +132,7 @@ def _serve(configuration: Configuration, job: Job, notifier: Notifier, listener:
     wake_read, wake_write = socket.socketpair()
     wake_read.setblocking(False)
     wake_write.setblocking(False)
-    with wake_read, wake_write:
+    with wake_read, wake_write, nullcontext() if control is None else closing(control):
         # A signal only writes a byte and sets a flag: the loop does the work.
         signal.set_wakeup_fd(wake_write.fileno(), warn_on_full_buffer=False)
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -158,6 +164,17 @@ def _serve(configuration: Configuration, job: Job, notifier: Notifier, listener:
         sys.stderr.flush()
         os._exit(ExitCode.OK)
     return ExitCode.OK
+
+
+def _open_control(state_dir: Path) -> tuple[Control | None, tuple[str, ...]]:
+    """Return the control socket; without one, if the disk is full say, cameras are watched all the same: a notice."""
+    try:
+        return Control(state_dir), ()
+    except TakenError:
+        raise
+    except ControlError as error:
+        log.warning("no control socket", extra=fields(reason=str(error)))
+        return None, (f"nothing can be ordered: {error}",)
 
 
 def _configure(

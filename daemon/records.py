@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from daemon.child import Child
 from daemon.job import Worker
 from daemon.lifecycle import Phase
+from daemon.orders import WorkerState
 from daemon.statistics import ChildStatistics, Histogram
 from daemon.verdict import Cause
 
@@ -58,4 +59,15 @@ class Record:
             inference_s=self.inference_s,
             last_cause=self.last_cause,
             recovery=recovery,
+        )
+
+    def state(self, child: Child, worker: Worker) -> WorkerState:
+        """Return what a person who asks for the workers is told of this one."""
+        return WorkerState(
+            name=child.spec.name,
+            device=worker.plan.device.name,
+            phase=child.life.phase,
+            generation=child.life.generation,
+            last_cause=self.last_cause,
+            restarts=sum(self.restarts.values()),
         )

@@ -31,12 +31,23 @@ from capture.messages import (
 from daemon import lifecycle
 from daemon.blame import Quarantine, crashed_camera, holds_left
 from daemon.child import Child
+from daemon.control import Control
 from daemon.crew import Born, Crew, Died, Event, Heard, Quota
 from daemon.job import Job, Worker
 from daemon.ledger import Ledger
 from daemon.lifecycle import Phase
 from daemon.logs import fields
 from daemon.notify import Notifier
+from daemon.orders import (
+    ListWorkers,
+    NoSuchWorker,
+    Refused,
+    Reply,
+    Request,
+    Restarting,
+    RestartWorker,
+    WorkerList,
+)
 from daemon.records import Record
 from daemon.recovery import Recovery
 from daemon.seating import Seating
@@ -72,12 +83,14 @@ class Supervisor:
         notifier: Notifier,
         *,
         notices: tuple[str, ...] = (),
+        control: Control | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._job = job
         self._sinks = sinks
         self._notifier = notifier
         self._notices = notices
+        self._control = control
         self._clock = clock
         self._workers: dict[str, Worker] = {worker.spec.name: worker for worker in job.workers}
         groups = {CAPTURE: [Child(spec) for spec, _ in job.captures.values()]}
@@ -128,6 +141,8 @@ class Supervisor:
         """Do one turn of the loop."""
         for event in self._crew.turn(TURN_S):
             self._handle(event)
+        for asked in self._control.take() if self._control else ():
+            asked.answer(self._carry_out(asked.request))
         if not self._stop_asked:
             self._place()
         now_s = self._clock()
@@ -295,6 +310,25 @@ class Supervisor:
         lives = {name: self._lives[name].life.phase for name in self._workers}
         staff = [name for name, phase in lives.items() if phase is not Phase.GIVEN_UP]
         self._seating.place(staff, [name for name, phase in lives.items() if phase is Phase.UP])
+
+    # --- what a person orders ---
+
+    def _carry_out(self, request: Request) -> Reply:
+        match request:
+            case ListWorkers():
+                return WorkerList(
+                    tuple(
+                        self._records[name].state(self._lives[name], worker) for name, worker in self._workers.items()
+                    )
+                )
+            case RestartWorker(name) if name not in self._workers:
+                return NoSuchWorker(name, tuple(self._workers))
+            case RestartWorker() if self._stop_asked:
+                return Refused("the daemon is stopping")
+            case RestartWorker(name):
+                was = self._lives[name].life.phase
+                self._crew.restart(self._lives[name])
+                return Restarting(name, was)
 
     # --- what it shows ---
 

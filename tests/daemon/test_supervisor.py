@@ -8,6 +8,7 @@ import math
 import os
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -15,10 +16,12 @@ import pytest
 from capture.grouping import MosaicPlan
 from capture.messages import Assign, CameraSpec, CaptureSetup, Load, OpenMosaic
 from daemon.child import ChildSpec
+from daemon.control import Control, ask
 from daemon.devices import Device, DeviceKind, WorkerPlan
 from daemon.job import Job, Worker
 from daemon.lifecycle import Policy
 from daemon.notify import Silence
+from daemon.orders import ListWorkers, NoSuchWorker, Refused, Reply, Request, Restarting, RestartWorker, WorkerState
 from daemon.quota import MemoryMode
 from daemon.sinks.jsonl import SightedTile
 from daemon.statistics import SinkStatistics
@@ -97,7 +100,7 @@ def play(tmp_path: Path) -> Iterator[Play]:
     (tmp_path / "actors.py").write_text(ACTORS)
     started: list[Supervisor] = []
 
-    def start(capture: str, worker: str, workers: int = 1) -> Supervisor:
+    def start(capture: str, worker: str, workers: int = 1, control: Control | None = None) -> Supervisor:
         scene = tmp_path / "scene"
         (tmp_path / "scene.c").write_text(capture)
         (tmp_path / "scene.w").write_text(worker)
@@ -142,7 +145,7 @@ def play(tmp_path: Path) -> Iterator[Play]:
             answered_within_s={"m1": 5.0},
             start_concurrency=1,
         )
-        started.append(Supervisor(job, (Basket(),), Silence()))
+        started.append(Supervisor(job, (Basket(),), Silence(), control=control))
         return started[-1]
 
     yield start
@@ -245,6 +248,71 @@ def test_the_time_from_a_death_to_the_next_answer_is_measured(play: Play, tmp_pa
     )
     assert (mosaic.total, first.total, second.total) == (1, 1, 0)
     assert 0 < mosaic.sum <= first.sum < DEADLINE_S
+
+
+Order = Callable[[Supervisor, Request], Reply]
+
+
+@pytest.fixture
+def control(tmp_path: Path) -> Iterator[Control]:
+    control = Control(tmp_path)
+    yield control
+    control.close()
+
+
+@pytest.fixture
+def order(tmp_path: Path) -> Iterator[Order]:
+    """Return a function that gives an order from another thread while the supervisor turns."""
+    with ThreadPoolExecutor(1) as pool:
+
+        def give(supervisor: Supervisor, request: Request) -> Reply:
+            reply = pool.submit(ask, tmp_path, request)
+            turn_until(supervisor, reply.done)
+            return reply.result()
+
+        yield give
+
+
+def test_workers_are_listed_and_the_given_up_revived(
+    play: Play, control: Control, order: Order, tmp_path: Path
+) -> None:
+    supervisor = play(
+        capture=COMPOSING,
+        worker="if born.name == 'w1' and not os.path.exists(scene + 'mended'): leave(channel, ExitCode.MODEL, 'bad')\n"
+        "for slot_id in held: channel.send(answer(slot_id, 1))",
+        workers=2,
+        control=control,
+    )
+    turn_until(supervisor, lambda: child(supervisor, "w1").phase == "given_up" and child(supervisor, "w2").answered)
+    assert order(supervisor, ListWorkers()).workers == (
+        WorkerState("w1", "cpu", "given_up", 1, "model", 1),
+        WorkerState("w2", "cpu", "up", 1, "", 0),
+    )
+    (tmp_path / "scenemended").touch()
+    assert order(supervisor, RestartWorker("w1")) == Restarting("w1", "given_up")
+    turn_until(supervisor, lambda: child(supervisor, "w1").is_up)
+    assert child(supervisor, "w1").generation == 2
+    assert child(supervisor, "w1").restarts == {"model": 1}
+
+
+def test_a_worker_that_is_up_is_restarted_without_a_failure(play: Play, control: Control, order: Order) -> None:
+    supervisor = play(
+        capture=COMPOSING, worker="for slot_id in held: channel.send(answer(slot_id, 1))", control=control
+    )
+    turn_until(supervisor, lambda: child(supervisor, "w1").answered)
+    answered = child(supervisor, "w1").answered
+    assert order(supervisor, RestartWorker("w1")) == Restarting("w1", "up")
+    turn_until(supervisor, lambda: child(supervisor, "w1").generation == 2)
+    turn_until(supervisor, lambda: child(supervisor, "w1").answered > answered and child(supervisor, "w1").is_up)
+    assert child(supervisor, "w1").restarts == {}
+    assert child(supervisor, "w1").recovery.total == 0, "nobody died"
+
+
+def test_orders_that_cannot_be_carried_out_say_why(play: Play, control: Control, order: Order) -> None:
+    supervisor = play(capture=COMPOSING, worker="pass", workers=2, control=control)
+    assert order(supervisor, RestartWorker("c1")) == NoSuchWorker("c1", ("w1", "w2"))
+    supervisor.stop()
+    assert order(supervisor, RestartWorker("w1")) == Refused("the daemon is stopping")
 
 
 CRASHING = """
