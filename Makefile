@@ -48,9 +48,10 @@ format: setup ## Format the code
 	$(BIN)/ruff format --quiet .
 	$(BIN)/ruff check --quiet --fix .
 
-bench: setup ## Measure engines, a worker's start, capture, the main job and the simulator on this machine
+bench: setup ## Measure engines, a worker's start and recovery, capture, the main job and the simulator here
 	$(BIN)/python bench/infer.py
 	$(BIN)/python bench/worker_start.py
+	$(BIN)/python bench/recovery.py
 	$(BIN)/python bench/simulator.py
 	$(BIN)/python bench/capture.py
 	$(BIN)/python bench/main_job.py
