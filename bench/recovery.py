@@ -2,9 +2,9 @@
 
     python bench/recovery.py [--kills 30] [--engine openvino|tensorflow] [--json]
 
-Simulated cameras of real footage, the daemon, two workers of one thread, at no more than half of the mosaics that they
-can answer. One of them is killed (SIGKILL) again and again, each time a moment after it has come back; each time it
-starts cold, its model's graph in the cache. With --json:
+Simulated cameras of real footage, the daemon, two workers of one thread; 15 mosaics a second with openvino (less than
+half of what bench/main_job.py sees answered), 10 with tensorflow. One worker is killed (SIGKILL) again and again, each
+time a moment after it has come back; each time it starts cold, its model's graph in the cache. With --json:
 
 - cold_p50_s, cold_p95_s: from the kill to the restarted worker's first answer, openvino
 - cold_tensorflow_p95_s: likewise, tensorflow
