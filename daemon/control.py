@@ -130,7 +130,9 @@ def ask(folder: Path, request: Request, within_s: float = REPLY_S) -> Reply:
     except PermissionError:
         raise ControlError(f"{path} is for the daemon's user only: become that user, or root") from None
     except (ChannelClosedError, ProtocolError) as error:
-        raise ControlError(f"the daemon at {path} gave no valid answer: is it of another version?") from error
+        raise ControlError(
+            f"the daemon at {path} gave no valid answer: has it just stopped, or is it of another version?"
+        ) from error
     except OSError as error:
         raise ControlError(f"{path} cannot be reached: {error.strerror or error}") from error
     if received is None:

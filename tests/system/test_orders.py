@@ -1,5 +1,6 @@
 """A worker that dies again and again: what the policy makes of it, and what a person can do then."""
 
+import json
 import os
 import re
 import signal
@@ -109,6 +110,20 @@ def test_a_worker_that_keeps_dying_is_given_up_and_revived_by_a_person(daemon: D
         lambda: daemon.total("mosaicd_worker_recovery_seconds_count", worker="w1") == 1,
         lambda: f"its failures are forgotten, so it comes back by itself:\n{daemon.log[-3000:]}",
     )
+
+
+def test_without_a_control_socket_cameras_are_watched_all_the_same(
+    tmp_path: Path, colour_model: Model, colour_footage: dict[str, Footage]
+) -> None:
+    (tmp_path / "state" / FILE_NAME).mkdir(parents=True)
+    with (
+        ServerThread([CameraSpec("cam", colour_footage["red"])]) as server,
+        running(tmp_path, colour_model, {"cam": {"url": server.url("cam")}}) as daemon,
+    ):
+        daemon.wait_ready()
+        (notice,) = json.loads(daemon.get("/readyz")[1])["notices"]
+        assert notice.startswith("nothing can be ordered: ")
+        assert mosaicd(daemon, "worker", "list").returncode == 1
 
 
 def test_a_restart_of_a_worker_that_is_up_is_no_death(daemon: Daemon) -> None:
