@@ -110,7 +110,8 @@ def _print_table(workers: "tuple[WorkerState, ...]") -> None:
         table.add_column(heading, justify="right" if heading in ("generation", "restarts") else "left", no_wrap=True)
     for worker in workers:
         cause = worker.last_cause or "-"
-        table.add_row(worker.name, worker.device, worker.phase, str(worker.generation), cause, str(worker.restarts))
+        device = f"{worker.device}, spare" if worker.is_spare else worker.device
+        table.add_row(worker.name, device, worker.phase, str(worker.generation), cause, str(worker.restarts))
     Console().print(table)
 
 

@@ -111,6 +111,8 @@ class DeviceWish:
     reserve_mib: int = RESERVE_MIB
     overhead_mib: int | None = None
     """Of each worker; None: the default of :mod:`daemon.quota` for this kind of device."""
+    spare: bool = False
+    """Whether a spare worker is wanted as well, if there is room for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +125,8 @@ class WorkerPlan:
     threads: int
     memory_mode: MemoryMode
     limit_mib: int | None
+    is_spare: bool = False
+    """It has no mosaics of its own: loaded, it waits for another to die."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,15 +267,24 @@ def plan_workers(
         overhead_mib = DEFAULT_OVERHEAD_MIB[device.kind] if wish.overhead_mib is None else wish.overhead_mib
         memory = DeviceMemory(device.total_mib, device.foreign_mib, overhead_mib, wish.reserve_mib)
         decision = _admit_most(device, memory, wish, mosaics)
-        quotas.append(Quota(device.name, wish.memory_mode, memory, decision))
         if isinstance(decision, Denied):
+            quotas.append(Quota(device.name, wish.memory_mode, memory, decision))
             problems.append(f"device {wanted}: {decision}")
             continue
+        has_spare = False
+        if wish.spare:
+            with_spare = _admit_spare(device, memory, wish, decision)
+            if isinstance(with_spare, Denied):
+                warnings.append(f"device {wanted}: there is no room for a spare: {with_spare}")
+            else:
+                decision, has_spare = with_spare, True
+        quotas.append(Quota(device.name, wish.memory_mode, memory, decision))
         if decision.warning:
             warnings.append(f"device {wanted}: {decision.warning}")
-        for _ in range(decision.workers):
+        for number in range(1, decision.workers + 1):
+            is_spare = has_spare and number == decision.workers
             name = f"w{len(workers) + 1}"
-            workers.append(WorkerPlan(name, device, wish.threads, wish.memory_mode, decision.limit_mib))
+            workers.append(WorkerPlan(name, device, wish.threads, wish.memory_mode, decision.limit_mib, is_spare))
     if problems:
         return Unplannable(tuple(problems), tuple(quotas))
     return Plan(tuple(workers), tuple(warnings), tuple(quotas))
@@ -304,6 +317,14 @@ def _admit_most(device: Device, memory: DeviceMemory, wish: DeviceWish, mosaics:
     while isinstance(decision, Denied) and decision.workers > 1:
         decision = admit(memory, wish.memory_mode, decision.workers - 1, fraction)
     return decision
+
+
+def _admit_spare(device: Device, memory: DeviceMemory, wish: DeviceWish, regular: Granted) -> Granted | Denied:
+    """Admit one worker more; where their number is left to us and no more fit, the spare is one of those that do."""
+    is_ours = wish.workers is None
+    default = DEFAULT_GPU_FRACTION if is_ours and device.kind is DeviceKind.GPU else None
+    decision = admit(memory, wish.memory_mode, regular.workers + 1, wish.fraction or default)
+    return regular if isinstance(decision, Denied) and is_ours and regular.workers > 1 else decision
 
 
 def _total_memory_bytes(meminfo: str) -> float:

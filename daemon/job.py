@@ -126,7 +126,7 @@ def plan_job(
                 settings,
                 roster,
                 run=runs[plan.device.kind],
-                share=ceil(len(plans) / len(workers)),
+                share=ceil(len(plans) / sum(not each.is_spare for each in workers)),
                 inherited=inherited,
             )
             for plan in workers

@@ -28,6 +28,8 @@ class WorkerState(msgspec.Struct, frozen=True):
 
     name: str
     device: str
+    is_spare: bool
+    """It waits, without mosaics of its own, for another to die."""
     phase: str
     """Of its life (:class:`daemon.lifecycle.Phase`)."""
     generation: int

@@ -4,7 +4,18 @@ Every mosaic has a *home*, which changes only when workers come or go for good; 
 with somebody who is up, and returns once. A home is with the least burdened, and so is a seat.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+
+
+def find_staff(workers: Sequence[str], spares: Collection[str], given_up: Collection[str]) -> list[str]:
+    """Return the workers that mosaics have their homes with.
+
+    A spare is none of them, so that it is free when another dies; for each that is given up it takes the place.
+    """
+    regular = [worker for worker in workers if worker not in spares]
+    able = [worker for worker in regular if worker not in given_up]
+    substitutes = [worker for worker in workers if worker in spares and worker not in given_up]
+    return [*able, *substitutes[: len(regular) - len(able)]]
 
 
 def find_homes(mosaics: Sequence[str], owners: Sequence[str], before: Mapping[str, str]) -> dict[str, str]:
@@ -30,7 +41,7 @@ def find_homes(mosaics: Sequence[str], owners: Sequence[str], before: Mapping[st
 def find_seats(homes: Mapping[str, str], up: Sequence[str], before: Mapping[str, str]) -> dict[str, str]:
     """Return who answers each mosaic now: its home if that is up, else whoever was found ``before``, else another.
 
-    Empty if nobody is up.
+    That is the least burdened, the first of them in ``up``. Empty if nobody is up.
     """
     if not up:
         return {}

@@ -66,6 +66,7 @@ class Record:
         return WorkerState(
             name=child.spec.name,
             device=worker.plan.device.name,
+            is_spare=worker.plan.is_spare,
             phase=child.life.phase,
             generation=child.life.generation,
             last_cause=self.last_cause,

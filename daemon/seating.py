@@ -60,7 +60,8 @@ class Seating:
         return slot.slot_id if slot else -1
 
     def place(self, staff: Sequence[str], up: Sequence[str]) -> None:
-        """Let every slot be answered; ``staff`` are the workers that are not given up, ``up`` those that work now."""
+        """Let every slot be answered; ``staff`` are the workers that have mosaics of their own, ``up`` those that work
+        now, spares among them."""
         self._homes = find_homes(list(self._assignments), staff, self._homes)
         seats = find_seats(self._homes, up, self.seats)
         for mosaic, worker in seats.items():

@@ -201,6 +201,10 @@ class Device(Strict):
     threads: AutoOrCount = Field(
         default="auto", description="CPU threads of one worker; auto measures what is best, which is 1 for most models."
     )
+    spare: Switch = Field(
+        default=False,
+        description="Whether one worker more is kept loaded, without mosaics, to take over at once when another dies.",
+    )
     memory: Memory = Field(default=Memory(), description="The memory of one worker.")
 
     @model_validator(mode="after")

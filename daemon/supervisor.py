@@ -48,6 +48,7 @@ from daemon.orders import (
     RestartWorker,
     WorkerList,
 )
+from daemon.placement import find_staff
 from daemon.records import Record
 from daemon.recovery import Recovery
 from daemon.seating import Seating
@@ -93,6 +94,7 @@ class Supervisor:
         self._control = control
         self._clock = clock
         self._workers: dict[str, Worker] = {worker.spec.name: worker for worker in job.workers}
+        self._spares = {worker.spec.name for worker in job.workers if worker.plan.is_spare}
         groups = {CAPTURE: [Child(spec) for spec, _ in job.captures.values()]}
         for worker in job.workers:
             groups.setdefault(worker.plan.device.name, []).append(Child(worker.spec))
@@ -308,8 +310,11 @@ class Supervisor:
 
     def _place(self) -> None:
         lives = {name: self._lives[name].life.phase for name in self._workers}
-        staff = [name for name, phase in lives.items() if phase is not Phase.GIVEN_UP]
-        self._seating.place(staff, [name for name, phase in lives.items() if phase is Phase.UP])
+        given_up = {name for name, phase in lives.items() if phase is Phase.GIVEN_UP}
+        staff = find_staff(list(lives), self._spares, given_up)
+        up = [name for name, phase in lives.items() if phase is Phase.UP]
+        # Of two that have as much to do, it is the spare who takes one more.
+        self._seating.place(staff, sorted(up, key=lambda name: name not in self._spares))
 
     # --- what a person orders ---
 

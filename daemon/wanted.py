@@ -29,6 +29,7 @@ def wishes_of(
             memory_mode=MemoryMode(wanted.memory.mode),
             fraction=wanted.memory.fraction,
             reserve_mib=wanted.memory.reserve_mib,
+            spare=wanted.spare,
             overhead_mib=wanted.memory.overhead_mib if isinstance(wanted.memory.overhead_mib, int) else None,
         )
         for name, wanted in named.items()

@@ -22,7 +22,12 @@ from daemon.orders import (
     WorkerState,
 )
 
-TWO = WorkerList((WorkerState("w1", "cpu", "given_up", 6, "host_oom", 6), WorkerState("w2", "cpu", "up", 1, "", 0)))
+TWO = WorkerList(
+    (
+        WorkerState("w1", "cpu", False, "given_up", 6, "host_oom", 6),
+        WorkerState("w2", "cpu", True, "up", 1, "", 0),
+    )
+)
 
 Answering = Callable[[Reply], list[Request]]
 
@@ -76,7 +81,7 @@ def test_a_list_is_a_table(tmp_path: Path, answering: Answering) -> None:
     assert [line.split() for line in out.splitlines()] == [
         ["name", "device", "phase", "generation", "last", "cause", "restarts"],
         ["w1", "cpu", "given_up", "6", "host_oom", "6"],
-        ["w2", "cpu", "up", "1", "-", "0"],
+        ["w2", "cpu,", "spare", "up", "1", "-", "0"],
     ]
 
 
@@ -87,6 +92,7 @@ def test_a_list_is_json_for_programs(tmp_path: Path, answering: Answering) -> No
     assert json.loads(out)[0] == {
         "name": "w1",
         "device": "cpu",
+        "is_spare": False,
         "phase": "given_up",
         "generation": 6,
         "last_cause": "host_oom",

@@ -343,6 +343,51 @@ def test_plan(wishes, mosaics, plan):
     assert planned.warnings == ()
 
 
+@pytest.mark.parametrize(
+    ("device", "wish", "limit_mib", "spares"),
+    [
+        # the CPU: shares become smaller, so that it fits
+        (CPU, DeviceWish(2, spare=True), 5162, [False, False, True]),
+        (CPU, DeviceWish(spare=True), 3097, [False, False, False, False, True]),
+        (CPU, DeviceWish(2, fraction=0.3, spare=True), 4800, [False, False, True]),
+        # a GPU: there is room, or one of those that fit is the spare
+        (GPU_0, DeviceWish(1, fraction=0.25, spare=True), 2048, [False, True]),
+        (GPU_0, DeviceWish(2, spare=True), 1960, [False, False, True]),
+        (GPU_0, DeviceWish(spare=True), 2048, [False, True]),
+    ],
+)
+def test_a_spare_is_one_worker_more_that_counts(device, wish, limit_mib, spares):
+    planned = plan_workers((device,), {device.name: wish}, mosaics=8)
+    assert isinstance(planned, Plan)
+    assert [worker.is_spare for worker in planned.workers] == spares
+    assert {worker.limit_mib for worker in planned.workers} == {limit_mib}
+    assert planned.warnings == ()
+
+
+@pytest.mark.parametrize(
+    ("wish", "warning"),
+    [
+        (
+            DeviceWish(2, fraction=0.25, spare=True),
+            "device gpu-0: there is no room for a spare: 3 workers of 0.25 of 8192 MiB need 8456 MiB (each 2048 + 600 "
+            "overhead, reserve 512), but 8192 MiB are free (foreign processes hold 0); the largest fraction that fits "
+            "is 0.23",
+        ),
+        (
+            DeviceWish(1, memory_mode=MemoryMode.ALL, spare=True),
+            "device gpu-0: there is no room for a spare: 2 workers with memory mode all on 8192 MiB need 15872 MiB "
+            "(each 7080 + 600 overhead, reserve 512), but 8192 MiB are free (foreign processes hold 0); the largest "
+            "fraction that fits is 0.39",
+        ),
+    ],
+)
+def test_without_room_for_a_spare_the_others_run_and_a_warning_says_so(wish, warning):
+    planned = plan_workers((GPU_0,), {"gpu-0": wish}, mosaics=8)
+    assert isinstance(planned, Plan)
+    assert [worker.is_spare for worker in planned.workers] == [False] * wish.workers
+    assert planned.warnings == (warning,)
+
+
 def test_threads_and_mode_reach_the_worker():
     planned = plan_workers((CPU,), {"cpu": DeviceWish(1, 3, MemoryMode.ALL)}, mosaics=8)
     assert [(w.threads, w.memory_mode) for w in planned.workers] == [(3, MemoryMode.ALL)]

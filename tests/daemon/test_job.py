@@ -1,5 +1,6 @@
 """The topology of small settings and rosters: who runs, what each is told, and what no child is told."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -145,6 +146,12 @@ def test_the_engine_gives_the_lowest_that_any_camera_wants(bodies, score, thresh
     assert {worker.load.score for worker in job.workers} == {score}
     [assignment] = job.assignments.values()
     assert sorted(assignment.min_score.values(), reverse=True) == sorted(thresholds, reverse=True)
+
+
+def test_a_spare_does_not_make_the_others_shares_smaller():
+    spare = replace(W2, name="w3", is_spare=True)
+    shares = [job_of(cameras(16), workers=(W2, *more)).workers[0].load.batch for more in ((), (spare,))]
+    assert shares == [4, 4]
 
 
 def test_labels_are_those_that_a_camera_asks_for():

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from daemon.placement import find_homes, find_seats
+from daemon.placement import find_homes, find_seats, find_staff
 
 names = st.lists(st.integers(0, 40).map(lambda n: f"m{n}"), max_size=20, unique=True)
 owners = st.lists(st.integers(1, 8).map(lambda n: f"w{n}"), max_size=6, unique=True)
@@ -41,6 +41,41 @@ def spread(places: dict[str, str], among: list[str]) -> int:
 )
 def test_homes(mosaics, staff, before, homes):
     assert find_homes(mosaics, staff, before) == homes
+
+
+@pytest.mark.parametrize(
+    ("workers", "spares", "given_up", "staff"),
+    [
+        ("", "", "", ""),
+        ("w1 w2", "", "", "w1 w2"),
+        ("w1 w2", "", "w1", "w2"),
+        # a spare has no mosaics of its own
+        ("w1 w2 w3", "w3", "", "w1 w2"),
+        # ... until somebody is given up
+        ("w1 w2 w3", "w3", "w1", "w2 w3"),
+        ("w1 w2 w3", "w2", "w3", "w1 w2"),
+        ("w1 w2 w3", "w3", "w1 w2", "w3"),
+        # ... and it is not given up itself
+        ("w1 w2 w3", "w3", "w1 w3", "w2"),
+        ("w1 w2 w3", "w3", "w3", "w1 w2"),
+        ("w1 w2 w3", "w3", "w1 w2 w3", ""),
+        # of several, no more than are needed
+        ("w1 w2 w3 w4", "w2 w4", "w3", "w1 w2"),
+        ("w1 w2 w3 w4", "w2 w4", "w2 w3", "w1 w4"),
+    ],
+)
+def test_staff(workers, spares, given_up, staff):
+    assert find_staff(workers.split(), set(spares.split()), set(given_up.split())) == staff.split()
+
+
+def test_a_spare_takes_what_a_dead_worker_had_and_gives_it_back():
+    spare_first = ["w3", "w1", "w2"]
+    homes = find_homes(["m1", "m2", "m3"], find_staff(["w1", "w2", "w3"], {"w3"}, set()), {})
+    before = find_seats(homes, spare_first, {})
+    assert before == homes == {"m1": "w1", "m2": "w2", "m3": "w1"}
+    meanwhile = find_seats(homes, ["w3", "w2"], before)
+    assert meanwhile == {"m1": "w3", "m2": "w2", "m3": "w3"}
+    assert find_seats(homes, spare_first, meanwhile) == before
 
 
 @pytest.mark.parametrize(

@@ -285,8 +285,8 @@ def test_workers_are_listed_and_the_given_up_revived(
     )
     turn_until(supervisor, lambda: child(supervisor, "w1").phase == "given_up" and child(supervisor, "w2").answered)
     assert order(supervisor, ListWorkers()).workers == (
-        WorkerState("w1", "cpu", "given_up", 1, "model", 1),
-        WorkerState("w2", "cpu", "up", 1, "", 0),
+        WorkerState("w1", "cpu", False, "given_up", 1, "model", 1),
+        WorkerState("w2", "cpu", False, "up", 1, "", 0),
     )
     (tmp_path / "scenemended").touch()
     assert order(supervisor, RestartWorker("w1")) == Restarting("w1", "given_up")
