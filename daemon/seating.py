@@ -78,10 +78,16 @@ class Seating:
                 self._tell(seat, assign, (slot.fd, slot.wake_fd))
                 slot.worker = seat
 
-    def note_answer(self, mosaic: str, canvas_number: int) -> None:
-        """Take note of the newest canvas that was answered."""
-        if (slot := self._slots.get(mosaic)) is not None:
-            slot.answered = canvas_number
+    def note_answer(self, mosaic: str, canvas_number: int) -> bool:
+        """Take note of the newest canvas that was answered; return whether it is newer than the last one.
+
+        Who takes a mosaic over may begin with the canvas that its predecessor has answered.
+        """
+        slot = self._slots.get(mosaic)
+        if slot is None:
+            return False
+        is_newer, slot.answered = canvas_number > slot.answered, canvas_number
+        return is_newer
 
     def debtor(self, report: MosaicReport) -> str | None:
         """Return the worker for whom a canvas waits, if the newest that was reported is not answered yet."""

@@ -240,8 +240,7 @@ class Supervisor:
             case Answer():
                 slot_id = self._seating.slot_id(message.mosaic)
                 tiles = self._ledger.note_answer(name, message, slot_id, now_s)
-                if message.slot_id == slot_id:
-                    self._seating.note_answer(message.mosaic, message.canvas_number)
+                if message.slot_id == slot_id and self._seating.note_answer(message.mosaic, message.canvas_number):
                     self._recovery.note_answer(name, message.mosaic, now_s)
                 record.answered += 1
                 record.inference_s += message.inference_s

@@ -233,7 +233,7 @@ def test_the_time_from_a_death_to_the_next_answer_is_measured(play: Play, tmp_pa
     supervisor = play(
         capture=COMPOSING,
         worker="if born.name == 'w1' and held and os.path.exists(scene + 'go') and once('died'): os._exit(1)\n"
-        "for slot_id in held: channel.send(answer(slot_id, 1))",
+        "for slot_id in held: channel.send(answer(slot_id, int(time.monotonic() * 5) % 10**6))",
         workers=2,
     )
     turn_until(supervisor, lambda: child(supervisor, "w1").answered)
