@@ -3,7 +3,6 @@
 They speak to the daemon that runs, through its control socket. Light on purpose: only typer is imported at the top.
 """
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
@@ -11,6 +10,7 @@ import typer
 
 from capture.exits import ExitCode
 from daemon.cli_models import SettingsOption, StateDirOption, find_folder
+from daemon.clioutput import print_json, print_tables
 
 if TYPE_CHECKING:
     from daemon.orders import Reply, Request, WorkerState
@@ -49,15 +49,13 @@ def list_workers(
     as_json: Annotated[bool, typer.Option("--json", help="A JSON array instead of a table.")] = False,
 ) -> None:
     """Show the workers: where they run, how they are, what they last died of."""
-    import msgspec
-
     from daemon.orders import ListWorkers, WorkerList
 
     reply = _ask(settings, state_dir, ListWorkers())
     if not isinstance(reply, WorkerList):
         _fail(f"an answer to another question: {reply}")
     if as_json:
-        typer.echo(json.dumps(msgspec.to_builtins(reply.workers), indent=2))
+        print_json(reply.workers)
     else:
         _print_table(reply.workers)
 
@@ -102,7 +100,6 @@ def _ask(settings: Path | None, state_dir: Path | None, request: "Request") -> "
 
 
 def _print_table(workers: "tuple[WorkerState, ...]") -> None:
-    from rich.console import Console
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False)
@@ -112,7 +109,7 @@ def _print_table(workers: "tuple[WorkerState, ...]") -> None:
         cause = worker.last_cause or "-"
         device = f"{worker.device}, spare" if worker.is_spare else worker.device
         table.add_row(worker.name, device, worker.phase, str(worker.generation), cause, str(worker.restarts))
-    Console().print(table)
+    print_tables(table)
 
 
 def _fail(message: str) -> NoReturn:

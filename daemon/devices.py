@@ -267,18 +267,17 @@ def plan_workers(
         overhead_mib = DEFAULT_OVERHEAD_MIB[device.kind] if wish.overhead_mib is None else wish.overhead_mib
         memory = DeviceMemory(device.total_mib, device.foreign_mib, overhead_mib, wish.reserve_mib)
         decision = _admit_most(device, memory, wish, mosaics)
-        if isinstance(decision, Denied):
-            quotas.append(Quota(device.name, wish.memory_mode, memory, decision))
-            problems.append(f"device {wanted}: {decision}")
-            continue
         has_spare = False
-        if wish.spare:
+        if wish.spare and isinstance(decision, Granted):
             with_spare = _admit_spare(device, memory, wish, decision)
             if isinstance(with_spare, Denied):
                 warnings.append(f"device {wanted}: there is no room for a spare: {with_spare}")
             else:
                 decision, has_spare = with_spare, True
         quotas.append(Quota(device.name, wish.memory_mode, memory, decision))
+        if isinstance(decision, Denied):
+            problems.append(f"device {wanted}: {decision}")
+            continue
         if decision.warning:
             warnings.append(f"device {wanted}: {decision.warning}")
         for number in range(1, decision.workers + 1):

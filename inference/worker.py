@@ -92,6 +92,7 @@ class Worker:
         self._load = load
         self._engine = engine
         self._input = model_input(load)
+        self._sizes = batch_sizes(load)
         self._assignments: dict[int, Assignment] = {}
         w, h = load.canvas_wh
         self._pixels = np.zeros((load.batch, h, w, 3), np.uint8)
@@ -173,7 +174,7 @@ class Worker:
         began = time.monotonic()
         images = self._input.split(self._pixels[: len(read)], [each.tiles for each in read])
         found: list[Detections] = []
-        for batch in batches(len(images), batch_sizes(self._load)):
+        for batch in batches(len(images), self._sizes):
             found += self._engine.detect(images[batch])
         ended = time.monotonic()
         names, stale_s = self._engine.labels, self._load.stale_s
