@@ -332,6 +332,8 @@ class Assign(Message, frozen=True):
     """For each camera the labels wanted; a camera that is not named here wants all."""
     min_score: dict[str, float]
     """For each camera its own threshold, where it has one."""
+    priority: int = 0
+    """Of those that wait the higher is answered first, where there is not time for all."""
 
 
 class Unassign(Message, frozen=True):
@@ -368,6 +370,12 @@ class TileAnswer(msgspec.Struct, frozen=True):
     sightings: tuple[Sighting, ...]
 
 
+class Taking(Message, frozen=True):
+    """What the worker takes in hand now: if it dies before it answers, it was one of these that it died of."""
+
+    slot_ids: tuple[int, ...]
+
+
 class Answer(Message, frozen=True):
     """One mosaic answered. Tiles that were blank or stale are left out."""
 
@@ -400,4 +408,6 @@ class LastWords(Message, frozen=True):
 
 
 FromSupervisor = CaptureSetup | OpenMosaic | CloseMosaic | Load | Assign | Unassign | Stop
-FromChild = Ready | SlotOpened | CameraTransition | CameraNotice | CaptureReport | Answer | WorkerReport | LastWords
+FromCapture = Ready | SlotOpened | CameraTransition | CameraNotice | CaptureReport | LastWords
+FromWorker = Ready | Taking | Answer | WorkerReport | LastWords
+FromChild = FromCapture | FromWorker

@@ -103,12 +103,14 @@ def _print_table(workers: "tuple[WorkerState, ...]") -> None:
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False)
-    for heading in ("name", "device", "phase", "generation", "last cause", "restarts"):
+    for heading in ("name", "device", "phase", "generation", "last cause", "restarts", "changed"):
         table.add_column(heading, justify="right" if heading in ("generation", "restarts") else "left", no_wrap=True)
     for worker in workers:
         cause = worker.last_cause or "-"
         device = f"{worker.device}, spare" if worker.is_spare else worker.device
-        table.add_row(worker.name, device, worker.phase, str(worker.generation), cause, str(worker.restarts))
+        changed = ", ".join(worker.changed).replace("_", " ") or "-"
+        row = (worker.name, device, worker.phase, str(worker.generation), cause, str(worker.restarts), changed)
+        table.add_row(*row)
     print_tables(table)
 
 

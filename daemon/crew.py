@@ -86,9 +86,10 @@ class Crew:
         oom_kills: OomKills | None = None,
     ) -> None:
         self.children = tuple(child for group in groups.values() for child in group)
+        self._groups = {name: list(group) for name, group in groups.items()}
+        self._suspended: set[str] = set()
         self.quotas: dict[str, Quota] = {}
         """By child; kept up to date by the supervisor."""
-        self._groups = groups
         self._policies = policies
         self._start_concurrency = start_concurrency
         self._clock = clock
@@ -139,6 +140,27 @@ class Crew:
         """Start a child anew, because a person wants that: even one that was given up; it has failed in nothing."""
         log.info("child restart ordered", extra=fields(child=child.spec.name, phase=child.life.phase))
         self._perform(child, lifecycle.restart(child.life, self._clock()))
+
+    def suspend(self, group: str) -> None:
+        """End this group's children in order, and start none until :meth:`resume`; they have failed in nothing."""
+        self._suspended.add(group)
+        for child in self._groups[group]:
+            if child.life.phase in (Phase.STARTING, Phase.UP):
+                self._perform(child, lifecycle.restart(child.life, self._clock()))
+
+    def resume(self, group: str) -> None:
+        """Start this group's children again, at once; those that were given up stay so."""
+        self._suspended.discard(group)
+        for child in self._groups[group]:
+            if child.life.phase is Phase.WAITING:
+                child.life = lifecycle.restart(child.life, self._clock()).life
+
+    def move(self, child: Child, group: str) -> None:
+        """Put a child into another group, to be started among those."""
+        for children in self._groups.values():
+            if child in children:
+                children.remove(child)
+        self._groups[group].append(child)
 
     def condemn(self, child: Child, why: str) -> None:
         """Kill a child that cannot be trusted or does not listen; it is restarted as after any other death."""
@@ -194,6 +216,8 @@ class Crew:
     def _may_start(self, child: Child) -> bool:
         for name, children in self._groups.items():
             if child in children:
+                if name in self._suspended:
+                    return False
                 starting = sum(c.life.phase is Phase.STARTING for c in children)
                 return starting < self._start_concurrency.get(name, len(children))
         return False

@@ -1,17 +1,22 @@
-"""Lists the NVIDIA GPUs as one JSON document: ``python -P -m daemon.inventory [PID ...]``.
+"""Lists the NVIDIA GPUs as one JSON document: ``python -P -m daemon.inventory [--every SECONDS] [PID ...]``.
 
 A process of its own, because NVML can hang for ever when a GPU is lost; :mod:`daemon.devices` starts it with a deadline
 and kills it. The memory held by the given processes (our own workers) does not count as foreign. Exits 0 with an empty
-list where there is no NVIDIA driver.
+list where there is no NVIDIA driver. With ``--every`` it prints a document a line, again and again, until its parent
+is gone (:mod:`daemon.devicewatch`).
 """
 
+import os
 import sys
+import time
 from collections.abc import Collection, Sequence
 from typing import Annotated, Any
 
 import msgspec
 
 _MIB = 1 << 20
+NVML_FAILED = "NVML: "
+"""So begins the problem of an inventory that knows nothing of any GPU."""
 
 
 class Gpu(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -41,7 +46,7 @@ def read_inventory(nvml: Any, own_pids: Collection[int] = ()) -> Inventory:
     except nvml.NVMLError as error:
         if error.value in (nvml.NVML_ERROR_LIBRARY_NOT_FOUND, nvml.NVML_ERROR_DRIVER_NOT_LOADED):
             return Inventory()
-        return Inventory(problems=(f"NVML: {error}",))
+        return Inventory(problems=(f"{NVML_FAILED}{error}",))
     try:
         count = nvml.nvmlDeviceGetCount()
         gpus: list[Gpu] = []
@@ -75,11 +80,18 @@ def _read_gpu(nvml: Any, index: int, own_pids: Collection[int]) -> Gpu:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Print the inventory."""
+    """Print the inventory, once or again and again."""
     import pynvml  # here, so that the daemon, which imports this file for its types, never loads it
 
-    inventory = read_inventory(pynvml, own_pids=frozenset(map(int, arguments)))
-    sys.stdout.buffer.write(msgspec.json.encode(inventory) + b"\n")
+    every_s, *pids = arguments[1:] if arguments[:1] == ["--every"] else ("0", *arguments)
+    parent = os.getppid()
+    while os.getppid() == parent:
+        inventory = read_inventory(pynvml, own_pids=frozenset(map(int, pids)))
+        sys.stdout.buffer.write(msgspec.json.encode(inventory) + b"\n")
+        sys.stdout.buffer.flush()
+        if float(every_s) <= 0.0:
+            break
+        time.sleep(float(every_s))
     return 0
 
 

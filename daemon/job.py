@@ -4,7 +4,7 @@ Made once from settings, roster and devices; the supervisor only carries it out.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from math import ceil
 
 from msgspec import structs
@@ -12,10 +12,12 @@ from msgspec import structs
 from capture.grouping import MosaicPlan, Seat, group
 from capture.messages import Assign, CameraSpec, CaptureSetup, DecodeMode, Load, OpenMosaic
 from daemon.child import ChildSpec
-from daemon.devices import DeviceKind, WorkerPlan
+from daemon.devices import Device, DeviceKind, Plan, WorkerPlan
+from daemon.escalation import Grant
 from daemon.lifecycle import Policy
 from daemon.modelrun import ModelRun
-from daemon.placement import find_homes
+from daemon.placement import Owner, Wanted, find_homes
+from daemon.quota import DeviceMemory
 from daemon.roster import Camera, Roster
 from daemon.settings import Settings, Supervision
 
@@ -29,6 +31,7 @@ to 32 MiB once a picture was freed, so that free memory stays: eight small camer
 64 MiB where they take 52 with these. No cost in CPU time was found."""
 
 _NO_GPU = "-1"
+PRIORITIES = {"low": -1, "normal": 0, "high": 1}
 CAPTURE_START_S = 10.0
 ANSWERED_WITHIN_S = 5.0
 """Shortest time after which a mosaic is no longer being answered; slow ones have three of their periods."""
@@ -58,6 +61,8 @@ class Job:
     """By mosaic."""
     assignments: Mapping[str, Assign]
     """By mosaic; the slot's number is filled in when there is one."""
+    wanted: tuple[Wanted, ...]
+    """The mosaics with their rates, those of the highest priority first."""
     workers: tuple[Worker, ...]
     labels: frozenset[str]
     """Of the model."""
@@ -66,6 +71,8 @@ class Job:
     answered_within_s: Mapping[str, float]
     """By mosaic: one whose last answer is older is not being answered."""
     start_concurrency: int
+    memories: Mapping[str, DeviceMemory] = field(default_factory=dict)
+    """By device."""
 
 
 def plan_groups(roster: Roster, previous: Sequence[MosaicPlan]) -> tuple[MosaicPlan, ...]:
@@ -77,7 +84,7 @@ def plan_job(
     settings: Settings,
     roster: Roster,
     plans: tuple[MosaicPlan, ...],
-    workers: Sequence[WorkerPlan],
+    workers: Plan,
     *,
     labels: Sequence[str],
     runs: Mapping[DeviceKind, ModelRun],
@@ -90,9 +97,10 @@ def plan_job(
     wanted = settings.capture.processes
     count = min(len(names), wanted if isinstance(wanted, int) else max(1, cores))
     captures = [f"c{i + 1}" for i in range(count)]
-    shards = find_homes(names, captures, {})
+    shards = find_homes([Wanted(name) for name in names], [Owner(name) for name in captures], {})
     canvas = settings.mosaic.canvas
     inherited = inherit(environ)
+    assignments = {plan.name: _assignment(plan, cameras, settings) for plan in plans}
     return Job(
         plans=plans,
         captures={
@@ -119,22 +127,39 @@ def plan_job(
             )
             for i, plan in enumerate(plans)
         },
-        assignments={plan.name: _assignment(plan, cameras, settings) for plan in plans},
+        assignments=assignments,
+        wanted=tuple(
+            sorted(
+                (_wanted(plan, cameras, settings) for plan in plans),
+                key=lambda wanted: -assignments[wanted.name].priority,
+            )
+        ),
         workers=tuple(
             _worker(
                 plan,
                 settings,
                 roster,
                 run=runs[plan.device.kind],
-                share=ceil(len(plans) / sum(not each.is_spare for each in workers)),
+                share=ceil(len(plans) / sum(not each.is_spare for each in workers.workers)),
                 inherited=inherited,
             )
-            for plan in workers
+            for plan in workers.workers
         ),
         labels=frozenset(labels),
         policies=_policies(settings.supervision),
         answered_within_s={plan.name: _answered_within_s(plan, cameras, settings) for plan in plans},
         start_concurrency=settings.supervision.start_concurrency,
+        memories={quota.device: quota.memory for quota in workers.quotas},
+    )
+
+
+def regrant(worker: Worker, grant: Grant, device: Device) -> Worker:
+    """Return the worker with another grant; ``device`` is the one that the grant names, of the same kind."""
+    environ = {**worker.spec.environ, "CUDA_VISIBLE_DEVICES": _visible(device)}
+    return Worker(
+        replace(worker.spec, environ=environ, cores=device.core_ids),
+        replace(worker.plan, device=device, limit_mib=grant.limit_mib),
+        structs.replace(worker.load, batch=grant.batch, memory_limit_mib=grant.limit_mib),
     )
 
 
@@ -160,9 +185,18 @@ def _policies(supervision: Supervision) -> dict[str, Policy]:
 def _answered_within_s(plan: MosaicPlan, cameras: Mapping[str, Camera], settings: Settings) -> float:
     """Of the camera that is to come most often; while nothing moves, that is with its key frames."""
     mine = [cameras[name] for name in plan.cameras if name]
-    periods_s = [max(1.0 / (camera.fps or settings.mosaic.fps), _rest_s(camera)) for camera in mine]
+    periods_s = [max(_period_s(camera, settings), _rest_s(camera)) for camera in mine]
     refresh_s = settings.mosaic.refresh_s if settings.mosaic.skip_still else 0.0
     return max(ANSWERED_WITHIN_S, 3.0 * max(min(periods_s), refresh_s))
+
+
+def _period_s(camera: Camera, settings: Settings) -> float:
+    return 1.0 / (camera.fps or settings.mosaic.fps)
+
+
+def _wanted(plan: MosaicPlan, cameras: Mapping[str, Camera], settings: Settings) -> Wanted:
+    """As often as its fastest camera while something moves."""
+    return Wanted(plan.name, 1.0 / min(_period_s(cameras[name], settings) for name in plan.cameras if name))
 
 
 def _rest_s(camera: Camera) -> float:
@@ -193,11 +227,16 @@ def _assignment(plan: MosaicPlan, cameras: Mapping[str, Camera], settings: Setti
         slot_id=0,
         labels={camera.name: camera.labels for camera in mine if camera.labels is not None},
         min_score={camera.name: _threshold(camera, settings) for camera in mine},
+        priority=max(PRIORITIES[camera.priority] for camera in mine),
     )
 
 
 def _threshold(camera: Camera, settings: Settings) -> float:
     return settings.model.score if camera.min_score is None else camera.min_score
+
+
+def _visible(device: Device) -> str:
+    return device.uuid if device.kind is DeviceKind.GPU else _NO_GPU
 
 
 def _worker(
@@ -213,7 +252,7 @@ def _worker(
     on_gpu = plan.device.kind is DeviceKind.GPU
     environ = {
         **inherited,
-        "CUDA_VISIBLE_DEVICES": plan.device.uuid if on_gpu else _NO_GPU,
+        "CUDA_VISIBLE_DEVICES": _visible(plan.device),
         # At 2 or more TensorFlow hides the evidence of how it died.
         "TF_CPP_MIN_LOG_LEVEL": "1",
         "OMP_NUM_THREADS": str(plan.threads),

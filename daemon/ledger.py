@@ -4,6 +4,7 @@ Children report totals since their own start; the ledger adds what their predece
 since a worker is not trusted, and repeated or outdated tiles are told from new ones.
 """
 
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import isfinite
@@ -26,6 +27,9 @@ from daemon.tally import Tally
 from daemon.trust import UntrustworthyError
 
 LATENCY_BOUNDS_S = (0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0)
+SHED_REPORTS = 11
+"""Reports, one a second, over which it is counted what workers had no time for."""
+LEAST_CANVASES = 10
 UNREPORTED_CANVASES = 3000
 """So many may have been composed since the last report: a hundred seconds at the highest rate."""
 
@@ -114,6 +118,17 @@ class _Mosaic:
     report: MosaicReport
     answered: int = 0
     last_answer_s: float | None = None
+    recent: deque[tuple[int, int]] = field(default_factory=lambda: deque(maxlen=SHED_REPORTS))
+    """Canvases composed and answered in all, at its last reports."""
+
+    def shed_ratio(self) -> float:
+        """Return the part of its latest canvases that nobody answered, 0 where there are too few to say."""
+        if len(self.recent) < SHED_REPORTS:
+            return 0.0
+        (composed, answered), *_, (composed_now, answered_now) = self.recent
+        if composed_now - composed < LEAST_CANVASES:
+            return 0.0
+        return max(0.0, 1.0 - (answered_now - answered) / (composed_now - composed))
 
     def turn_over(self) -> None:
         """Its counters begin anew: keep what was counted."""
@@ -187,6 +202,7 @@ class Ledger:
             mosaic.turn_over()
         composed = report.composed - mosaic.report.composed
         mosaic.report = report
+        mosaic.recent.append((mosaic.before.composed + report.composed, mosaic.answered))
         return composed
 
     def note_capture_gone(self, mosaics: list[str], now_s: float) -> None:
@@ -243,8 +259,8 @@ class Ledger:
         """Return every camera's statistics, in the roster's grouping."""
         return tuple(camera.statistics(now_s) for camera in self._cameras.values())
 
-    def mosaics(self, seats: dict[str, str], now_s: float) -> tuple[MosaicStatistics, ...]:
-        """Return every mosaic's statistics; ``seats`` says who answers it."""
+    def mosaics(self, seats: Mapping[str, str], apart: Mapping[str, str], now_s: float) -> tuple[MosaicStatistics, ...]:
+        """Return every mosaic's statistics; ``seats`` says who answers it, ``apart`` what keeps it from the others."""
         return tuple(
             MosaicStatistics(
                 name=name,
@@ -257,6 +273,8 @@ class Ledger:
                 worker=seats.get(name),
                 last_answer_age_s=None if m.last_answer_s is None else now_s - m.last_answer_s,
                 is_answered=m.last_answer_s is not None and now_s - m.last_answer_s <= self._answered_within_s[name],
+                shed_ratio=m.shed_ratio(),
+                apart=apart.get(name, ""),
             )
             for name, m in self._mosaics.items()
         )

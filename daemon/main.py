@@ -261,7 +261,7 @@ def _plan(
         configuration.settings,
         configuration.roster,
         plans,
-        workers.workers,
+        workers,
         labels=model_labels(files.names),
         runs=runs,
         cores=len(os.sched_getaffinity(0)),

@@ -1,6 +1,7 @@
-"""Statistics as Prometheus metrics: the only file that knows prometheus_client.
+"""Statistics as Prometheus metrics.
 
-Owns: the names, labels and help texts of all metrics, and the way to and from the text format. Nothing is counted here:
+Owns: the names, labels and help texts of all metrics (children's are in :mod:`daemon.childmetrics`), and the way to
+and from the text format. Nothing is counted here:
 each scrape reads one frozen :class:`~daemon.statistics.Statistics` and turns it into samples. Must not know: HTTP.
 Every series that can be named in advance (each reason, each cause) is shown from its start with 0, so that ``rate()``
 sees the first event. ``deploy/METRICS.md`` documents every metric; a test compares the two.
@@ -8,23 +9,23 @@ sees the first event. ``deploy/METRICS.md`` documents every metric; a test compa
 Naming: https://prometheus.io/docs/practices/naming/. Labels come from closed sets only.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
-from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.metrics_core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector
 
 from capture.messages import CameraState, Flaw
-from daemon.lifecycle import Phase
+from daemon.childmetrics import children_metrics, worker_metrics
+from daemon.metricfamilies import counter, gauge, histogram
 from daemon.statistics import (
+    APART,
     ENDINGS,
     SINK_DROPS,
     CameraStatistics,
-    ChildStatistics,
-    Histogram,
     MosaicStatistics,
     SinkStatistics,
     Statistics,
@@ -36,11 +37,6 @@ CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
 
 CAUSES = tuple(cause.value for cause in Cause)
 """Why a child ended: the closed set of the ``cause`` label."""
-
-_BYTES_A_MIB = 1024 * 1024
-
-_Row = tuple[Sequence[str], float]
-"""Label values and a value."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,17 +63,17 @@ class SupervisorCollector(Collector):
         workers = [child for child in now.children if child.kind == "worker"]
         yield from _cameras(now.cameras)
         yield from _mosaics(now.mosaics)
-        yield _histogram(
+        yield histogram(
             "mosaicd_mosaic_recovery_seconds",
             "From the death of a mosaic's worker to the mosaic's next answer, by whomever.",
             (),
             [((), now.mosaic_recovery)],
         )
-        yield from _children("capture", "process", "Capture process", captures, self._causes)
-        yield from _children("worker", "worker", "Worker", workers, self._causes)
-        yield from _workers(workers)
+        yield from children_metrics("capture", "process", "Capture process", captures, self._causes)
+        yield from children_metrics("worker", "worker", "Worker", workers, self._causes)
+        yield from worker_metrics(workers)
         yield from _sinks(now.sinks)
-        yield _histogram(
+        yield histogram(
             "mosaicd_sighting_latency_seconds",
             "From the capture of a frame to the sightings on it.",
             (),
@@ -112,109 +108,109 @@ def parse(text: str) -> tuple[Sample, ...]:
 
 def _cameras(cameras: Sequence[CameraStatistics]) -> Iterator[Metric]:
     one = ("camera",)
-    yield _gauge(
+    yield gauge(
         "mosaicd_camera_up",
         "Whether frames come from the camera (1) or not (0).",
         one,
         (((c.name,), c.is_up) for c in cameras),
     )
-    yield _gauge(
+    yield gauge(
         "mosaicd_camera_state",
         "The state of the camera's reader: 1 for the state it is in, 0 for the others.",
         ("camera", "state"),
         (((c.name, state.value), c.state is state) for c in cameras for state in CameraState),
     )
-    yield _counter(
+    yield counter(
         "mosaicd_camera_connects",
         "Times the camera's stream was opened.",
         one,
         (((c.name,), c.counts.connects) for c in cameras),
     )
-    yield _counter(
+    yield counter(
         "mosaicd_camera_failures",
         "Attempts to read the camera that ended, by reason.",
         ("camera", "reason"),
         (((c.name, reason.value), c.failures.get(reason, 0)) for c in cameras for reason in ENDINGS),
     )
-    yield _counter(
+    yield counter(
         "mosaicd_camera_received_bytes",
         "Bytes of video received from the camera.",
         one,
         (((c.name,), c.counts.bytes) for c in cameras),
     )
-    yield _counter(
+    yield counter(
         "mosaicd_camera_frames_received",
         "Frames of the camera that were received, decoded or not.",
         one,
         (((c.name,), c.counts.packets) for c in cameras),
     )
-    yield _counter(
+    yield counter(
         "mosaicd_camera_frames",
         "Frames of the camera that were decoded.",
         one,
         (((c.name,), c.counts.frames) for c in cameras),
     )
-    yield _counter(
+    yield counter(
         "mosaicd_camera_frames_dropped",
         "Frames of the camera that were not used, by reason.",
         ("camera", "reason"),
         (((c.name, reason), count) for c in cameras for reason, count in c.dropped.items()),
     )
-    yield _counter(
+    yield counter(
         "mosaicd_camera_frames_analyzed",
         "Frames of the camera that a worker answered.",
         one,
         (((c.name,), c.analyzed) for c in cameras),
     )
-    yield _gauge(
+    yield gauge(
         "mosaicd_camera_last_frame_timestamp_seconds",
         "Wall clock of the camera's newest frame, 0 before the first.",
         one,
         (((c.name,), c.last_frame_at) for c in cameras),
     )
-    yield _gauge(
+    yield gauge(
         "mosaicd_camera_flaw",
         "Whether this is wrong with the camera's stream (1) or not (0), though it comes.",
         ("camera", "flaw"),
         (((c.name, flaw.value), flaw in c.flaws) for c in cameras for flaw in Flaw),
     )
-    yield _gauge(
+    yield gauge(
         "mosaicd_camera_asleep",
         "Whether only key frames of the camera are decoded now, because nothing moves.",
         one,
         (((c.name,), c.is_asleep) for c in cameras),
     )
-    yield _gauge(
+    yield gauge(
         "mosaicd_camera_motion_ratio",
         "Part of the camera's picture that moved when it was last looked at, 0 to 1.",
         one,
         (((c.name,), c.motion_ratio) for c in cameras),
     )
-    yield _gauge(
+    yield gauge(
         "mosaicd_camera_key_frame_interval_seconds",
         "Longest of the camera's last key frame intervals, 0 while it is not known.",
         one,
         (((c.name,), c.gop_s) for c in cameras),
     )
-    yield _counter(
+    yield counter(
         "mosaicd_camera_clock_jumps",
         "Times the camera's clock was set.",
         one,
         (((c.name,), c.counts.jumps) for c in cameras),
     )
-    yield _counter(
+    yield counter(
         "mosaicd_camera_cpu_seconds",
         "CPU time of the camera's thread: receiving, decoding, scaling.",
         one,
         (((c.name,), c.cpu_s) for c in cameras),
     )
-    yield _counter(
+    yield counter(
         "mosaicd_camera_crashes",
         "Times the camera's decoder crashed its capture process.",
         one,
         (((c.name,), c.crashes) for c in cameras),
     )
-    yield _counter(
+    yield counter(
         "mosaicd_sightings",
         "Sightings, by camera and label.",
         ("camera", "label"),
@@ -224,37 +220,49 @@ def _cameras(cameras: Sequence[CameraStatistics]) -> Iterator[Metric]:
 
 def _mosaics(mosaics: Sequence[MosaicStatistics]) -> Iterator[Metric]:
     one = ("mosaic",)
-    yield _gauge(
+    yield gauge(
         "mosaicd_mosaic_up",
         "Whether the mosaic is answered (1) or not (0), as /readyz sees it.",
         one,
         (((m.name,), m.is_answered) for m in mosaics),
     )
-    yield _counter(
+    yield counter(
         "mosaicd_mosaic_composed",
         "Canvases of the mosaic that were composed.",
         one,
         (((m.name,), m.composed) for m in mosaics),
     )
-    yield _counter(
+    yield counter(
         "mosaicd_mosaic_skipped",
         "Ticks at which the mosaic had no new tile.",
         one,
         (((m.name,), m.skipped) for m in mosaics),
     )
-    yield _counter(
+    yield counter(
         "mosaicd_mosaic_still",
         "Ticks at which the mosaic was left out because nothing moved in it.",
         one,
         (((m.name,), m.still) for m in mosaics),
     )
-    yield _counter(
+    yield counter(
         "mosaicd_mosaic_answered",
         "Canvases of the mosaic that a worker answered.",
         one,
         (((m.name,), m.answered) for m in mosaics),
     )
-    yield _gauge(
+    yield gauge(
+        "mosaicd_mosaic_shed_ratio",
+        "Part of the mosaic's canvases of the last ten seconds that no worker had time for, 0 to 1.",
+        one,
+        (((m.name,), m.shed_ratio) for m in mosaics),
+    )
+    yield gauge(
+        "mosaicd_mosaic_apart",
+        "Whether the mosaic is kept from the others because it killed workers: isolated, or held back from all.",
+        ("mosaic", "how"),
+        (((m.name, how), m.apart == how) for m in mosaics for how in APART),
+    )
+    yield gauge(
         "mosaicd_mosaic_live_tiles",
         "Tiles of the mosaic that held a fresh frame at the last tick.",
         one,
@@ -262,90 +270,14 @@ def _mosaics(mosaics: Sequence[MosaicStatistics]) -> Iterator[Metric]:
     )
 
 
-def _children(
-    prefix: str, label: str, noun: str, children: Sequence[ChildStatistics], causes: Sequence[str]
-) -> Iterator[Metric]:
-    """Yield what capture processes and workers have in common."""
-    is_worker = prefix == "worker"
-    yield _gauge(
-        f"mosaicd_{prefix}_up",
-        f"{noun}: whether it is up and able to work (1) or not (0).",
-        (label, "device") if is_worker else (label,),
-        (((c.name, c.device) if is_worker else (c.name,), c.is_up) for c in children),
-    )
-    yield _gauge(
-        f"mosaicd_{prefix}_state",
-        f"{noun}: 1 for the phase of its life that it is in, 0 for the others.",
-        (label, "state"),
-        (((c.name, phase.value), c.phase == phase.value) for c in children for phase in Phase),
-    )
-    yield _counter(
-        f"mosaicd_{prefix}_restarts",
-        f"{noun}: times it ended and was to be started again, by cause.",
-        (label, "cause"),
-        (((c.name, cause), c.restarts.get(cause, 0)) for c in children for cause in _with_unforeseen(causes, c)),
-    )
-    yield _counter(
-        f"mosaicd_{prefix}_cpu_seconds",
-        f"{noun}: CPU time used.",
-        (label,),
-        (((c.name,), c.cpu_s) for c in children),
-    )
-    yield _gauge(
-        f"mosaicd_{prefix}_resident_memory_bytes",
-        f"{noun}: resident memory.",
-        (label,),
-        (((c.name,), c.memory_mib * _BYTES_A_MIB) for c in children),
-    )
-
-
-def _with_unforeseen(causes: Sequence[str], child: ChildStatistics) -> tuple[str, ...]:
-    """The known causes, then any that is counted without being known: never hide a restart."""
-    return (*causes, *sorted(child.restarts.keys() - set(causes)))
-
-
-def _workers(workers: Sequence[ChildStatistics]) -> Iterator[Metric]:
-    one = ("worker",)
-    yield _gauge(
-        "mosaicd_worker_memory_limit_bytes",
-        "Worker: memory that its engine may take on its device; absent where there is no limit.",
-        one,
-        (((w.name,), w.memory_limit_mib * _BYTES_A_MIB) for w in workers if w.memory_limit_mib is not None),
-    )
-    yield _counter(
-        "mosaicd_worker_answered",
-        "Worker: canvases answered.",
-        one,
-        (((w.name,), w.answered) for w in workers),
-    )
-    yield _counter(
-        "mosaicd_worker_stale",
-        "Worker: canvases dropped because they were too old when read.",
-        one,
-        (((w.name,), w.stale) for w in workers),
-    )
-    yield _counter(
-        "mosaicd_worker_inference_seconds",
-        "Worker: time in the engine.",
-        one,
-        (((w.name,), w.inference_s) for w in workers),
-    )
-    yield _histogram(
-        "mosaicd_worker_recovery_seconds",
-        "Worker: from its death to the first answer of its next generation.",
-        one,
-        (((w.name,), w.recovery) for w in workers),
-    )
-
-
 def _sinks(sinks: Sequence[SinkStatistics]) -> Iterator[Metric]:
-    yield _counter(
+    yield counter(
         "mosaicd_sink_lines_written",
         "Sink: lines written.",
         ("sink",),
         (((s.name,), s.written) for s in sinks),
     )
-    yield _counter(
+    yield counter(
         "mosaicd_sink_lines_dropped",
         "Sink: lines lost, by reason.",
         ("sink", "reason"),
@@ -358,40 +290,19 @@ def _sinks(sinks: Sequence[SinkStatistics]) -> Iterator[Metric]:
 
 
 def _daemon(now: Statistics, version: str) -> Iterator[Metric]:
-    yield _gauge("mosaicd_build_info", "Version of the daemon; always 1.", ("version",), [((version,), 1)])
-    yield _gauge("mosaicd_start_time_seconds", "Wall clock at which the daemon started.", (), [((), now.started_at)])
-    yield _gauge("mosaicd_loop_lag_seconds", "How late the supervisor's last turn was.", (), [((), now.loop_lag_s)])
-    yield _gauge(
-        "mosaicd_ready", "Whether every enabled mosaic is answered, as /readyz says.", (), [((), now.is_ready)]
+    yield gauge("mosaicd_build_info", "Version of the daemon; always 1.", ("version",), [((version,), 1)])
+    yield gauge("mosaicd_start_time_seconds", "Wall clock at which the daemon started.", (), [((), now.started_at)])
+    yield gauge("mosaicd_loop_lag_seconds", "How late the supervisor's last turn was.", (), [((), now.loop_lag_s)])
+    yield gauge("mosaicd_ready", "Whether every enabled mosaic is answered, as /readyz says.", (), [((), now.is_ready)])
+    yield gauge(
+        "mosaicd_device_up",
+        "Whether a device that has workers is there (1) or was lost (0).",
+        ("device",),
+        (((name,), is_there) for name, is_there in now.devices.items()),
     )
-    yield _gauge(
+    yield gauge(
         "mosaicd_notices",
         "Standing conditions that a person should know; the log names them.",
         (),
         [((), len(now.notices))],
     )
-
-
-def _gauge(name: str, documentation: str, labels: Sequence[str], rows: Iterable[_Row]) -> Metric:
-    family = GaugeMetricFamily(name, documentation, labels=labels)
-    for values, value in rows:
-        family.add_metric(values, float(value))
-    return family
-
-
-def _counter(name: str, documentation: str, labels: Sequence[str], rows: Iterable[_Row]) -> Metric:
-    """``name`` is without ``_total``, which the text format gets."""
-    family = CounterMetricFamily(name, documentation, labels=labels)
-    for values, value in rows:
-        family.add_metric(values, float(value))
-    return family
-
-
-def _histogram(
-    name: str, documentation: str, labels: Sequence[str], rows: Iterable[tuple[Sequence[str], Histogram]]
-) -> Metric:
-    family = HistogramMetricFamily(name, documentation, labels=labels)
-    for values, histogram in rows:
-        buckets = [(str(bound), float(count)) for bound, count in zip(histogram.bounds, histogram.counts, strict=True)]
-        family.add_metric(values, [*buckets, ("+Inf", float(histogram.total))], histogram.sum)
-    return family

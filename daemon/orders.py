@@ -38,6 +38,8 @@ class WorkerState(msgspec.Struct, frozen=True):
     """Of its last death; empty if it never died."""
     restarts: int
     """Deaths so far, of all causes; each was followed by a restart unless it has been given up."""
+    changed: tuple[str, ...] = ()
+    """What it got after deaths and has now (:class:`daemon.escalation.Step`), oldest first."""
 
 
 class WorkerList(Message, frozen=True):

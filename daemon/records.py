@@ -6,11 +6,13 @@ Children report totals since their own start; the record adds what their predece
 from dataclasses import dataclass, field
 
 from daemon.child import Child
+from daemon.escalation import Step
 from daemon.job import Worker
 from daemon.lifecycle import Phase
 from daemon.orders import WorkerState
 from daemon.statistics import ChildStatistics, Histogram
 from daemon.verdict import Cause
+from daemon.workforce import WorkerStanding
 
 
 @dataclass(slots=True)
@@ -39,9 +41,11 @@ class Record:
             self.restarts[cause] = self.restarts.get(cause, 0) + 1
             self.last_cause = cause
 
-    def statistics(self, child: Child, worker: Worker | None, recovery: Histogram) -> ChildStatistics:
-        """Return what it shows; ``child`` is whose record it is, ``worker`` the plan of one that is a worker, and
-        ``recovery`` how fast that came back."""
+    def statistics(
+        self, child: Child, worker: Worker | None, standing: WorkerStanding, recovery: Histogram
+    ) -> ChildStatistics:
+        """Return what it shows; ``child`` is whose record it is, ``worker`` the plan of one that is a worker,
+        ``standing`` what it was granted, and ``recovery`` how fast it came back."""
         return ChildStatistics(
             name=child.spec.name,
             kind=child.spec.kind,
@@ -58,10 +62,13 @@ class Record:
             stale=self.stale_before + self.stale,
             inference_s=self.inference_s,
             last_cause=self.last_cause,
+            steps=standing.steps,
+            steps_taken={step: standing.taken.get(step, 0) for step in Step} if worker else {},
+            capacity=standing.capacity,
             recovery=recovery,
         )
 
-    def state(self, child: Child, worker: Worker) -> WorkerState:
+    def state(self, child: Child, worker: Worker, standing: WorkerStanding) -> WorkerState:
         """Return what a person who asks for the workers is told of this one."""
         return WorkerState(
             name=child.spec.name,
@@ -71,4 +78,5 @@ class Record:
             generation=child.life.generation,
             last_cause=self.last_cause,
             restarts=sum(self.restarts.values()),
+            changed=standing.steps,
         )

@@ -63,6 +63,8 @@ class Camera:
     """Labels wanted, in modern words; None is all."""
     min_score: float | None = None
     """0 to 1; None is the model's."""
+    priority: str = "normal"
+    """low, normal or high."""
     reading: Reading = UNWRITTEN
 
 
@@ -238,6 +240,7 @@ class _Resolver:
             password=password,
             labels=fields.labels,
             min_score=fields.min_score,
+            priority=fields.priority,
             reading=msgspec.convert({key: getattr(fields, key) for key in Reading.__struct_fields__}, Reading),
         )
 

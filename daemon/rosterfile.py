@@ -86,6 +86,11 @@ class CameraDefaults(Strict):
     min_score: Annotated[float, Field(ge=0, le=1)] | None = Field(
         default=None, description="Lowest score wanted, 0 to 1; null is the model's."
     )
+    priority: Literal["low", "normal", "high"] = Field(
+        default="normal",
+        description="Whose frames are left out last where there is not time for all; a mosaic has that of its highest "
+        "camera.",
+    )
     transport: Literal["tcp", "udp", "auto"] = Field(
         default="tcp", description="How RTSP carries the video; auto is udp until that has lost too much, then tcp."
     )

@@ -13,7 +13,7 @@ import msgspec
 
 from capture.messages import Assign, MosaicReport, Unassign
 from daemon.logs import fields
-from daemon.placement import find_homes, find_seats
+from daemon.placement import Owner, Wanted, find_homes, find_seats
 
 log = logging.getLogger(__name__)
 
@@ -36,15 +36,33 @@ class Slot:
     """Number of the canvas that was answered last."""
 
 
+@dataclass(frozen=True, slots=True)
+class Posting:
+    """Who is there for the mosaics."""
+
+    staff: tuple[Owner, ...]
+    """Who has mosaics of their own."""
+    up: tuple[Owner, ...]
+    """Who works now, and may have guests: spares among them, those in cells not."""
+    cells: Mapping[str, str]
+    """By isolated mosaic, the worker that it has to itself."""
+    free: frozenset[str]
+    """Workers in cells that work now."""
+    held: frozenset[str] = frozenset()
+    """Mosaics that nobody is to answer now."""
+
+
 class Seating:
     """The slots and who answers them. One thread uses it."""
 
-    def __init__(self, assignments: Mapping[str, Assign], tell: Tell) -> None:
+    def __init__(self, wanted: Sequence[Wanted], assignments: Mapping[str, Assign], tell: Tell) -> None:
         self.seats: dict[str, str] = {}
         """By mosaic, the worker that is to answer it; replaced whole."""
+        self._wanted = wanted
         self._assignments = assignments
         self._tell = tell
         self._homes: dict[str, str] = {}
+        self._posting: Posting | None = None
         self._slots: dict[str, Slot] = {}
         self._next_slot_id = 1
 
@@ -59,17 +77,13 @@ class Seating:
         slot = self._slots.get(mosaic)
         return slot.slot_id if slot else -1
 
-    def place(self, staff: Sequence[str], up: Sequence[str]) -> None:
-        """Let every slot be answered; ``staff`` are the workers that have mosaics of their own, ``up`` those that work
-        now, spares among them."""
-        self._homes = find_homes(list(self._assignments), staff, self._homes)
-        seats = find_seats(self._homes, up, self.seats)
-        for mosaic, worker in seats.items():
-            if self.seats.get(mosaic) not in (worker, None):
-                log.info("mosaic moved", extra=fields(mosaic=mosaic, worker=worker, was=self.seats[mosaic]))
-        self.seats = seats
+    def place(self, posting: Posting) -> None:
+        """Let every slot be answered by whoever should."""
+        if posting != self._posting:
+            self._posting = posting
+            self._find_seats(posting)
         for mosaic, slot in self._slots.items():
-            seat = seats.get(mosaic)
+            seat = self.seats.get(mosaic)
             if seat == slot.worker:
                 continue
             self._unassign(slot)
@@ -77,6 +91,22 @@ class Seating:
                 assign = msgspec.structs.replace(self._assignments[mosaic], slot_id=slot.slot_id)
                 self._tell(seat, assign, (slot.fd, slot.wake_fd))
                 slot.worker = seat
+
+    def _find_seats(self, posting: Posting) -> None:
+        apart = posting.cells.keys() | posting.held
+        others = [mosaic for mosaic in self._wanted if mosaic.name not in apart]
+        # The homes of those that are apart are forgotten: they come back to whoever has least to do then.
+        self._homes = find_homes(others, posting.staff, self._homes)
+        seats = find_seats(others, self._homes, posting.up, self.seats) if self._homes else {}
+        seats |= {m: cell for m, cell in posting.cells.items() if cell in posting.free and m not in posting.held}
+        for mosaic, worker in seats.items():
+            if self.seats.get(mosaic) not in (worker, None):
+                log.info("mosaic moved", extra=fields(mosaic=mosaic, worker=worker, was=self.seats[mosaic]))
+        self.seats = seats
+
+    def mosaic_of(self, slot_id: int) -> str | None:
+        """Return whose slot this is; None if it is nobody's any more."""
+        return next((mosaic for mosaic, slot in self._slots.items() if slot.slot_id == slot_id), None)
 
     def note_answer(self, mosaic: str, canvas_number: int) -> bool:
         """Take note of the newest canvas that was answered; return whether it is newer than the last one.

@@ -25,6 +25,12 @@ class Histogram:
     sum: float
 
 
+APART = ("isolated", "held")
+"""What a mosaic that killed workers may be: the closed set of the ``how`` label."""
+
+SHED_FROM = 0.1
+"""A mosaic of which more than this part is left out for want of time is told of; less is a hiccup."""
+
 NOTHING_YET = Histogram((), (), 0, 0.0)
 """Of what is not measured, or not of this kind of child."""
 
@@ -103,6 +109,10 @@ class MosaicStatistics:
     """Whether it was answered recently enough for ``/readyz``."""
     still: int = 0
     """Ticks at which it was left out because nothing moved."""
+    shed_ratio: float = 0.0
+    """Part of its canvases of the last seconds that no worker had time for, 0 to 1."""
+    apart: str = ""
+    """Of :data:`APART`, because it killed workers; empty for all others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +138,12 @@ class ChildStatistics:
     inference_s: float = 0.0
     """Seconds in the engine, summed over all answers."""
     last_cause: str = ""
+    steps: tuple[str, ...] = ()
+    """Workers only: what was changed for it after deaths, and is in force (:class:`daemon.escalation.Step`)."""
+    steps_taken: dict[str, int] = field(default_factory=dict)
+    """Workers only: how often each was taken."""
+    capacity: float | None = None
+    """Workers only: mosaics a second, as measured on its device; None while that is not known."""
     recovery: Histogram = NOTHING_YET
     """Workers only: its death to its next generation's first answer, seconds."""
 
@@ -159,8 +175,27 @@ class Statistics:
     """How late the supervisor's last turn was."""
     mosaic_recovery: Histogram = NOTHING_YET
     """A worker's death to the next answer of each of its mosaics, seconds."""
+    devices: dict[str, bool] = field(default_factory=dict)
+    """Whether each device is there."""
     notices: tuple[str, ...] = field(default=())
     """Standing conditions that a person should know: running on the last good roster, say."""
+
+    @property
+    def words(self) -> str:
+        """What a person reads first: how many are up, then whatever is not as it was planned."""
+        workers = [child for child in self.children if child.kind == "worker"]
+        shed = [mosaic.name for mosaic in self.mosaics if mosaic.shed_ratio > SHED_FROM and not mosaic.apart]
+        return ", ".join(
+            [
+                f"{sum(c.is_up for c in self.cameras)}/{len(self.cameras)} cameras up",
+                f"{sum(m.is_answered for m in self.mosaics)}/{len(self.mosaics)} mosaics answered",
+                f"{sum(w.is_up for w in workers)}/{len(workers)} workers up",
+                *(f"device {name} lost" for name, is_there in self.devices.items() if not is_there),
+                *(f"{w.name}: {step.replace('_', ' ')}" for w in workers for step in w.steps),
+                *(f"{m.name} {m.apart}" for m in self.mosaics if m.apart),
+                *([f"no time for all of {', '.join(shed)}"] if shed else []),
+            ]
+        )
 
     @property
     def is_ready(self) -> bool:

@@ -25,6 +25,7 @@ from capture.messages import (
     FromChild,
     Ready,
     SlotOpened,
+    Taking,
     Unassign,
     WorkerReport,
 )
@@ -32,8 +33,8 @@ from daemon import lifecycle
 from daemon.blame import Quarantine, crashed_camera, holds_left
 from daemon.child import Child
 from daemon.control import Control
-from daemon.crew import Born, Crew, Died, Event, Heard, Quota
-from daemon.job import Job, Worker
+from daemon.crew import Born, Crew, Died, Event, Heard
+from daemon.job import Job
 from daemon.ledger import Ledger
 from daemon.lifecycle import Phase
 from daemon.logs import fields
@@ -48,7 +49,6 @@ from daemon.orders import (
     RestartWorker,
     WorkerList,
 )
-from daemon.placement import find_staff
 from daemon.records import Record
 from daemon.recovery import Recovery
 from daemon.seating import Seating
@@ -56,6 +56,7 @@ from daemon.sinks.jsonl import SightedTile
 from daemon.statistics import NOTHING_YET, SinkStatistics, Statistics
 from daemon.trust import UntrustworthyError, check_fits
 from daemon.verdict import Cause
+from daemon.workforce import WorkerStanding, Workforce
 
 log = logging.getLogger(__name__)
 
@@ -93,8 +94,6 @@ class Supervisor:
         self._notices = notices
         self._control = control
         self._clock = clock
-        self._workers: dict[str, Worker] = {worker.spec.name: worker for worker in job.workers}
-        self._spares = {worker.spec.name for worker in job.workers if worker.plan.is_spare}
         groups = {CAPTURE: [Child(spec) for spec, _ in job.captures.values()]}
         for worker in job.workers:
             groups.setdefault(worker.plan.device.name, []).append(Child(worker.spec))
@@ -103,11 +102,10 @@ class Supervisor:
         self._crew = Crew(groups, job.policies, concurrency, clock, random.random)
         self._records = {child.spec.name: Record() for child in self._crew.children}
         self._lives = {child.spec.name: child for child in self._crew.children}
-        for name, worker in self._workers.items():
-            self._crew.quotas[name] = Quota(worker.plan.limit_mib, None, worker.load.on_gpu)
         self._ledger = Ledger(job.plans, job.labels, job.answered_within_s, clock())
-        self._seating = Seating(job.assignments, self._tell_worker)
-        self._recovery = Recovery(self._workers)
+        self._seating = Seating(job.wanted, job.assignments, self._tell_worker)
+        self._workforce = Workforce(job, self._crew, self._seating, now_s=clock(), chance=random.random)
+        self._recovery = Recovery(self._workforce.workers)
         self._quarantine = Quarantine()
         self._held_until_s: dict[str, float] = {}
         """Cameras that are kept away, and until when."""
@@ -138,6 +136,7 @@ class Supervisor:
         finally:
             self._crew.close()
             self._seating.close()
+            self._workforce.close()
 
     def turn(self) -> None:
         """Do one turn of the loop."""
@@ -146,7 +145,7 @@ class Supervisor:
         for asked in self._control.take() if self._control else ():
             asked.answer(self._carry_out(asked.request))
         if not self._stop_asked:
-            self._place()
+            self._workforce.place(self._clock())
         now_s = self._clock()
         if now_s - self._published_s >= PUBLISH_S:
             lag_s = now_s - self._published_s - PUBLISH_S
@@ -186,11 +185,11 @@ class Supervisor:
                 if child.spec.kind == CAPTURE and cause is Cause.CRASH:
                     self._blame(child.spec.name, stderr)
                 self._records[child.spec.name].turn_over(cause)
-                self._clear_away(child, is_asked=cause is None)
+                self._clear_away(child, cause)
 
     def _brief(self, child: Child) -> None:
         """Tell a new generation what it is to do."""
-        if (worker := self._workers.get(child.spec.name)) is not None:
+        if (worker := self._workforce.workers.get(child.spec.name)) is not None:
             self._tell(child, worker.load)
             return
         self._tell(child, self._job.setup)
@@ -237,11 +236,14 @@ class Supervisor:
                         self._lives[debtor].life = lifecycle.owe(self._lives[debtor].life, now_s)
                 self._credit(child, message.steps)
                 child.life = lifecycle.owe(child.life, now_s)
+            case Taking():
+                self._workforce.note_taking(name, message)
             case Answer():
                 slot_id = self._seating.slot_id(message.mosaic)
                 tiles = self._ledger.note_answer(name, message, slot_id, now_s)
                 if message.slot_id == slot_id and self._seating.note_answer(message.mosaic, message.canvas_number):
                     self._recovery.note_answer(name, message.mosaic, now_s)
+                self._workforce.note_answer(name, message)
                 record.answered += 1
                 record.inference_s += message.inference_s
                 child.life = lifecycle.settle(child.life)
@@ -269,8 +271,8 @@ class Supervisor:
             record.work = work
             child.life = lifecycle.settle(child.life)
 
-    def _clear_away(self, child: Child, *, is_asked: bool) -> None:
-        """Forget what a dead generation held; one that was asked to end has died of nothing."""
+    def _clear_away(self, child: Child, cause: Cause | None) -> None:
+        """Forget what a dead generation held; one that was asked to end has died of nothing (None)."""
         name, now_s = child.spec.name, self._clock()
         if child.spec.kind == CAPTURE:
             mosaics = list(self._job.captures[name][1])
@@ -278,7 +280,8 @@ class Supervisor:
             self._recovery.note_slots_gone(mosaics)
             self._ledger.note_capture_gone(mosaics, now_s)
             return
-        if not is_asked:
+        self._workforce.note_death(name, cause, now_s)
+        if cause is not None:
             self._recovery.note_death(name, self._seating.answered_by(name), now_s)
         if child.life.phase is Phase.GIVEN_UP:
             self._recovery.note_given_up(name)
@@ -307,14 +310,6 @@ class Supervisor:
             # What it owed may have been of this mosaic; if not, the next canvas makes it owe again.
             child.life = lifecycle.settle(child.life)
 
-    def _place(self) -> None:
-        lives = {name: self._lives[name].life.phase for name in self._workers}
-        given_up = {name for name, phase in lives.items() if phase is Phase.GIVEN_UP}
-        staff = find_staff(list(lives), self._spares, given_up)
-        up = [name for name, phase in lives.items() if phase is Phase.UP]
-        # Of two that have as much to do, it is the spare who takes one more.
-        self._seating.place(staff, sorted(up, key=lambda name: name not in self._spares))
-
     # --- what a person orders ---
 
     def _carry_out(self, request: Request) -> Reply:
@@ -322,11 +317,12 @@ class Supervisor:
             case ListWorkers():
                 return WorkerList(
                     tuple(
-                        self._records[name].state(self._lives[name], worker) for name, worker in self._workers.items()
+                        self._records[name].state(self._lives[name], worker, self._workforce.standing(name))
+                        for name, worker in self._workforce.workers.items()
                     )
                 )
-            case RestartWorker(name) if name not in self._workers:
-                return NoSuchWorker(name, tuple(self._workers))
+            case RestartWorker(name) if name not in self._workforce.workers:
+                return NoSuchWorker(name, tuple(self._workforce.workers))
             case RestartWorker() if self._stop_asked:
                 return Refused("the daemon is stopping")
             case RestartWorker(name):
@@ -337,12 +333,17 @@ class Supervisor:
     # --- what it shows ---
 
     def _snapshot(self, now_s: float, lag_s: float) -> Statistics:
-        recoveries = self._recovery.of_workers()
+        recoveries, force = self._recovery.of_workers(), self._workforce
         return Statistics(
             cameras=self._ledger.cameras(now_s),
-            mosaics=self._ledger.mosaics(self._seating.seats, now_s),
+            mosaics=self._ledger.mosaics(self._seating.seats, force.apart(now_s), now_s),
             children=tuple(
-                self._records[name].statistics(child, self._workers.get(name), recoveries.get(name, NOTHING_YET))
+                self._records[name].statistics(
+                    child,
+                    force.workers.get(name),
+                    force.standing(name) if name in force.workers else WorkerStanding(),
+                    recoveries.get(name, NOTHING_YET),
+                )
                 for name, child in self._lives.items()
             ),
             sinks=tuple(sink.statistics() for sink in self._sinks),
@@ -350,15 +351,12 @@ class Supervisor:
             started_at=self._started_at,
             loop_lag_s=max(0.0, lag_s),
             mosaic_recovery=self._recovery.of_mosaics(),
+            devices=force.devices,
             notices=self._notices,
         )
 
     def _say_status(self) -> None:
-        now = self.statistics
-        cameras = f"{sum(c.is_up for c in now.cameras)}/{len(now.cameras)} cameras up"
-        mosaics = f"{sum(m.is_answered for m in now.mosaics)}/{len(now.mosaics)} mosaics answered"
-        workers = [child for child in now.children if child.kind != CAPTURE]
-        status = f"{cameras}, {mosaics}, {sum(w.is_up for w in workers)}/{len(workers)} workers up"
+        status = self.statistics.words
         if not self._is_ready_sent:
             self._is_ready_sent = True
             self._notifier.ready(status)

@@ -9,20 +9,15 @@ from math import isfinite
 from capture.messages import (
     Answer,
     CameraCounts,
-    CameraNotice,
-    CameraTransition,
     CaptureReport,
+    FromCapture,
     FromChild,
-    LastWords,
+    FromWorker,
     Ready,
-    SlotOpened,
     WorkerReport,
 )
 
-_MAY_SAY = {
-    "capture": (Ready, SlotOpened, CameraTransition, CameraNotice, CaptureReport, LastWords),
-    "worker": (Ready, Answer, WorkerReport, LastWords),
-}
+_MAY_SAY = {"capture": FromCapture, "worker": FromWorker}
 
 
 class UntrustworthyError(Exception):

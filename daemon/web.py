@@ -144,7 +144,7 @@ def _unavailable(content: dict[str, Any]) -> Response:
 def unanswered(now: Statistics) -> list[dict[str, Any]]:
     """Return the mosaics that nobody answers, each with ``mosaic``, ``reason`` and its ``cameras`` that are down.
 
-    ``reason`` is one of ``no live camera``, ``no worker`` and ``not answered``. Pure.
+    ``reason`` is one of ``held``, ``no live camera``, ``no worker`` and ``not answered``. Pure.
     """
     cameras = {camera.name: camera for camera in now.cameras}
     return [
@@ -155,6 +155,8 @@ def unanswered(now: Statistics) -> list[dict[str, Any]]:
 
 
 def _why(mosaic: MosaicStatistics) -> str:
+    if mosaic.apart == "held":
+        return "held"
     if not mosaic.live_tiles:
         return "no live camera"
     return "no worker" if mosaic.worker is None else "not answered"

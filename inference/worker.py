@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from capture.channel import Channel, ChannelClosedError
 from capture.child import adopt, leave, memory_mib, wait_readable
 from capture.exits import ExitCode
 from capture.layout import TILES, Canvas
-from capture.messages import Answer, Assign, Load, Ready, Stop, TileAnswer, Unassign, WorkerReport
+from capture.messages import Answer, Assign, Load, Ready, Stop, Taking, TileAnswer, Unassign, WorkerReport
 from capture.slot import CanvasHeader, SlotError, SlotReader, TileHeader
 from inference.engine import (
     Detections,
@@ -43,6 +43,9 @@ WARM_UPS = 2
 NICE = 5
 """On a CPU decoding goes first: a frame not decoded in time is damage, a mosaic not answered is one frame less."""
 
+UNSERVED_S = 2.0
+"""A mosaic that has waited so long goes before those of a higher priority: it is to be shed, not forgotten."""
+
 Pixels = npt.NDArray[np.uint8]
 
 _EXIT_CODES: dict[type[Exception], ExitCode] = {
@@ -60,10 +63,16 @@ class Assignment:
     mosaic: str
     reader: SlotReader
     wishes: Wishes
+    priority: int = 0
     served: int = 0
-    """When it was last this mosaic's turn, in turns of this worker: the lowest is served next."""
+    """When it was last this mosaic's turn, in turns of this worker: of equal priority the lowest is served next."""
+    served_s: float = field(default_factory=time.monotonic)
     seen: tuple[TileHeader | None, ...] = (None,) * TILES
     """What was on the canvas that was answered last."""
+
+    def rank(self, now_s: float) -> tuple[bool, int, int]:
+        """Return by what it is sorted among those that wait: the lowest is served first."""
+        return now_s - self.served_s < UNSERVED_S, -self.priority, self.served
 
     def new_tiles(self, header: CanvasHeader) -> tuple[int, ...]:
         """Return the tiles that show another frame than on the canvas that was answered last."""
@@ -134,7 +143,7 @@ class Worker:
                     with suppress(BlockingIOError):
                         os.eventfd_read(fd)
             return
-        unread.sort(key=lambda item: item[1].served)
+        unread.sort(key=lambda item: item[1].rank(now_s))
         self._answer(unread[: self._load.batch if len(unread) >= self._load.batch else 1])
 
     def _assign(self, message: Assign, fds: tuple[int, ...]) -> None:
@@ -149,13 +158,14 @@ class Worker:
             reader.close()
             return
         wishes = Wishes({camera: frozenset(labels) for camera, labels in message.labels.items()}, message.min_score)
-        self._assignments[message.slot_id] = Assignment(message.mosaic, reader, wishes, self._turns)
+        self._assignments[message.slot_id] = Assignment(message.mosaic, reader, wishes, message.priority, self._turns)
 
     def _answer(self, chosen: Sequence[tuple[int, Assignment]]) -> None:
         read: list[Read] = []
         for slot_id, assignment in chosen:
             # Before it is read: a slot that cannot be read must not be tried again before all others.
             assignment.served = self._turns = self._turns + 1
+            assignment.served_s = time.monotonic()
             header = assignment.reader.read(self._pixels[len(read)])
             if header is None:
                 continue
@@ -171,6 +181,7 @@ class Worker:
             self._detect(read)
 
     def _detect(self, read: Sequence[Read]) -> None:
+        self._channel.send(Taking(tuple(each.slot_id for each in read)))
         began = time.monotonic()
         images = self._input.split(self._pixels[: len(read)], [each.tiles for each in read])
         found: list[Detections] = []

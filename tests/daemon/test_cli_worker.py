@@ -24,7 +24,7 @@ from daemon.orders import (
 
 TWO = WorkerList(
     (
-        WorkerState("w1", "cpu", False, "given_up", 6, "host_oom", 6),
+        WorkerState("w1", "cpu", False, "given_up", 6, "host_oom", 6, ("smaller_batch", "larger_limit")),
         WorkerState("w2", "cpu", True, "up", 1, "", 0),
     )
 )
@@ -79,9 +79,9 @@ def test_a_list_is_a_table(tmp_path: Path, answering: Answering) -> None:
     code, out, _ = invoke(tmp_path, "list")
     assert (code, asked) == (0, [ListWorkers()])
     assert [line.split() for line in out.splitlines()] == [
-        ["name", "device", "phase", "generation", "last", "cause", "restarts"],
-        ["w1", "cpu", "given_up", "6", "host_oom", "6"],
-        ["w2", "cpu,", "spare", "up", "1", "-", "0"],
+        ["name", "device", "phase", "generation", "last", "cause", "restarts", "changed"],
+        ["w1", "cpu", "given_up", "6", "host_oom", "6", "smaller", "batch,", "larger", "limit"],
+        ["w2", "cpu,", "spare", "up", "1", "-", "0", "-"],
     ]
 
 
@@ -97,6 +97,7 @@ def test_a_list_is_json_for_programs(tmp_path: Path, answering: Answering) -> No
         "generation": 6,
         "last_cause": "host_oom",
         "restarts": 6,
+        "changed": ["smaller_batch", "larger_limit"],
     }
 
 

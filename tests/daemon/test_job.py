@@ -5,11 +5,14 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from msgspec import structs
 
 from capture.grouping import MosaicPlan
-from daemon.devices import Device, DeviceKind, WorkerPlan
-from daemon.job import Job, inherit, plan_groups, plan_job
+from daemon.devices import Device, DeviceKind, Plan, WorkerPlan
+from daemon.escalation import Grant
+from daemon.job import Job, inherit, plan_groups, plan_job, regrant
 from daemon.modelrun import ModelRun
+from daemon.placement import Wanted
 from daemon.quota import MemoryMode
 from daemon.roster import Roster, parse_roster
 from daemon.secrets import SecretSources
@@ -61,7 +64,31 @@ def cameras(count: int, body: str = "") -> Roster:
 def job_of(roster: Roster, text: str = "", workers: tuple[WorkerPlan, ...] = (W1, W2), cores: int = 4) -> Job:
     plans = plan_groups(roster, ())
     labels = ["dog", "cat"]
-    return plan_job(settings_of(text), roster, plans, workers, labels=labels, runs=RUNS, cores=cores, environ=ENVIRON)
+    plan = Plan(workers)
+    return plan_job(settings_of(text), roster, plans, plan, labels=labels, runs=RUNS, cores=cores, environ=ENVIRON)
+
+
+def test_the_highest_camera_gives_its_mosaic_its_priority_and_the_fastest_its_rate():
+    roster = roster_of(
+        "cameras:\n"
+        "  a: {url: 'rtsp://h/a', mosaic: x, priority: low, fps: 1}\n"
+        "  b: {url: 'rtsp://h/b', mosaic: y, fps: 1}\n"
+        "  c: {url: 'rtsp://h/c', mosaic: z, priority: low}\n"
+        "  d: {url: 'rtsp://h/d', mosaic: z, priority: high, fps: 2.5}\n"
+    )
+    job = job_of(roster)
+    assert {name: assign.priority for name, assign in job.assignments.items()} == {"x": -1, "y": 0, "z": 1}
+    assert job.wanted == (Wanted("z", 5.0), Wanted("y", 1.0), Wanted("x", 1.0))
+
+
+def test_another_grant_changes_device_limit_and_batch_and_nothing_else():
+    worker = job_of(cameras(1), workers=(W2,)).workers[0]
+    other = Device("gpu-1", DeviceKind.GPU, "GPU-other", 8000)
+    granted = regrant(worker, Grant("gpu-1", 3000, 2), other)
+    assert granted.spec.environ == {**worker.spec.environ, "CUDA_VISIBLE_DEVICES": "GPU-other"}
+    assert granted.plan == replace(W2, device=other, limit_mib=3000)
+    assert granted.load == structs.replace(worker.load, batch=2, memory_limit_mib=3000)
+    assert regrant(granted, Grant(GPU.name, 2457, worker.load.batch), GPU) == worker
 
 
 def environs(job: Job) -> list[dict[str, str]]:

@@ -65,7 +65,7 @@ def camera(ledger: Ledger, name: str = "a", now_s: float = 200.0) -> CameraStati
 
 
 def mosaic(ledger: Ledger, name: str = "m1", now_s: float = 200.0) -> MosaicStatistics:
-    return next(found for found in ledger.mosaics({"m1": "w1"}, now_s) if found.name == name)
+    return next(found for found in ledger.mosaics({"m1": "w1"}, {}, now_s) if found.name == name)
 
 
 def report(name: str = "a", failures: dict[Reason, int] | None = None, **counts: int) -> CameraReport:
@@ -89,7 +89,7 @@ def test_every_camera_and_mosaic_is_there_before_anything_is_heard():
         CameraCounts(),
         {},
     )
-    assert [(m.name, m.composed, m.worker, m.is_answered) for m in ledger.mosaics({"m1": "w1"}, 130.0)] == [
+    assert [(m.name, m.composed, m.worker, m.is_answered) for m in ledger.mosaics({"m1": "w1"}, {}, 130.0)] == [
         ("m1", 0, "w1", False),
         ("m2", 0, None, False),
     ]
@@ -158,11 +158,11 @@ def test_transitions_are_of_known_cameras_and_the_current_epoch():
 
 def test_what_is_said_of_strangers_is_dropped():
     ledger = new_ledger()
-    before = ledger.cameras(200.0), ledger.mosaics({}, 200.0)
+    before = ledger.cameras(200.0), ledger.mosaics({}, {}, 200.0)
     ledger.note_camera(report("nobody", packets=1))
     assert ledger.note_mosaic(MosaicReport("m9", 1, 1, 1)) == 0
     assert note(ledger, tile(), mosaic="m9") == []
-    assert (ledger.cameras(200.0), ledger.mosaics({}, 200.0)) == before
+    assert (ledger.cameras(200.0), ledger.mosaics({}, {}, 200.0)) == before
 
 
 # --- answers ---
@@ -284,10 +284,10 @@ def seen(label: str = "dog", score: float = 0.5, box: tuple[float, float, float,
 )
 def test_what_cannot_be_is_refused_whole(lie):
     ledger = new_ledger()
-    before = ledger.cameras(200.0), ledger.mosaics({}, 200.0), ledger.latency()
+    before = ledger.cameras(200.0), ledger.mosaics({}, {}, 200.0), ledger.latency()
     with pytest.raises(UntrustworthyError, match=r"a (tile|sighting) of a"):
         note(ledger, tile("b", 1, DOG), lie, tile("c", 1, DOG))
-    assert (ledger.cameras(200.0), ledger.mosaics({}, 200.0), ledger.latency()) == before
+    assert (ledger.cameras(200.0), ledger.mosaics({}, {}, 200.0), ledger.latency()) == before
 
 
 @pytest.mark.parametrize(

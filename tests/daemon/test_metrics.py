@@ -10,6 +10,7 @@ from capture.messages import CameraCounts, CameraState, Flaw, Reason
 from daemon.lifecycle import Phase
 from daemon.metrics import CAUSES, CONTENT_TYPE, make_registry, parse, render
 from daemon.statistics import (
+    APART,
     ENDINGS,
     SINK_DROPS,
     CameraStatistics,
@@ -32,7 +33,9 @@ LABELS = {
     "cause",
     "reason",
     "flaw",
+    "how",
     "state",
+    "step",
     "label",
     "version",
     "le",
@@ -70,6 +73,8 @@ MOSAIC = MosaicStatistics(
     worker="cpu-0",
     last_answer_age_s=0.1,
     is_answered=True,
+    shed_ratio=0.25,
+    apart="held",
 )
 CAPTURE = ChildStatistics(
     name="capture-0",
@@ -97,6 +102,9 @@ WORKER = ChildStatistics(
     answered=90,
     stale=1,
     inference_s=4.5,
+    steps=("larger_limit",),
+    steps_taken={"same": 2, "larger_limit": 1},
+    capacity=25.0,
     recovery=Histogram(bounds=(0.5, 120.0), counts=(1, 2), total=3, sum=130.5),
 )
 SNAPSHOT = Statistics(
@@ -108,6 +116,7 @@ SNAPSHOT = Statistics(
     started_at=1700000000.0,
     loop_lag_s=0.002,
     mosaic_recovery=Histogram(bounds=(0.5, 120.0), counts=(2, 2), total=2, sum=0.5),
+    devices={"cpu:0": True, "cpu:1": False},
     notices=("running on the last good roster",),
 )
 EMPTY = Statistics(
@@ -169,6 +178,8 @@ def test_all_else_by_value() -> None:
         'mosaicd_mosaic_composed_total{mosaic="m1"} 100.0',
         'mosaicd_mosaic_skipped_total{mosaic="m1"} 2.0',
         'mosaicd_mosaic_answered_total{mosaic="m1"} 90.0',
+        'mosaicd_mosaic_shed_ratio{mosaic="m1"} 0.25',
+        'mosaicd_mosaic_apart{how="held",mosaic="m1"} 1.0',
         'mosaicd_mosaic_live_tiles{mosaic="m1"} 1.0',
         'mosaicd_mosaic_recovery_seconds_bucket{le="0.5"} 2.0',
         'mosaicd_mosaic_recovery_seconds_bucket{le="120.0"} 2.0',
@@ -188,6 +199,10 @@ def test_all_else_by_value() -> None:
         'mosaicd_worker_answered_total{worker="cpu-0"} 90.0',
         'mosaicd_worker_stale_total{worker="cpu-0"} 1.0',
         'mosaicd_worker_inference_seconds_total{worker="cpu-0"} 4.5',
+        'mosaicd_worker_capacity{worker="cpu-0"} 25.0',
+        'mosaicd_worker_escalations_total{step="same",worker="cpu-0"} 2.0',
+        'mosaicd_worker_escalations_total{step="larger_limit",worker="cpu-0"} 1.0',
+        'mosaicd_worker_escalated{worker="cpu-0"} 1.0',
         'mosaicd_worker_recovery_seconds_bucket{le="0.5",worker="cpu-0"} 1.0',
         'mosaicd_worker_recovery_seconds_bucket{le="120.0",worker="cpu-0"} 2.0',
         'mosaicd_worker_recovery_seconds_bucket{le="+Inf",worker="cpu-0"} 3.0',
@@ -204,6 +219,7 @@ def test_all_else_by_value() -> None:
         "mosaicd_start_time_seconds 1.7e+09",
         "mosaicd_loop_lag_seconds 0.002",
         "mosaicd_ready 1.0",
+        'mosaicd_device_up{device="cpu:0"} 1.0',
         "mosaicd_notices 1.0",
     ]
 
@@ -218,6 +234,8 @@ def test_series_known_in_advance_start_at_zero() -> None:
         "mosaicd_camera_asleep": 1,
         "mosaicd_camera_crashes_total": 1,
         "mosaicd_mosaic_still_total": 1,
+        "mosaicd_mosaic_apart": len(APART) - 1,
+        "mosaicd_device_up": 1,
         "mosaicd_capture_state": len(Phase) - 1,
         "mosaicd_worker_state": len(Phase) - 1,
         "mosaicd_capture_restarts_total": len(CAUSES) - 1,

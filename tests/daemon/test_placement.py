@@ -6,10 +6,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from daemon.placement import find_homes, find_seats, find_staff
+from daemon import placement
+from daemon.placement import Owner, Wanted, find_cells, find_staff
 
 names = st.lists(st.integers(0, 40).map(lambda n: f"m{n}"), max_size=20, unique=True)
 owners = st.lists(st.integers(1, 8).map(lambda n: f"w{n}"), max_size=6, unique=True)
+
+
+def find_homes(mosaics, owners, before):
+    """Of mosaics and owners that are all alike."""
+    return placement.find_homes(list(map(Wanted, mosaics)), list(map(Owner, owners)), before)
+
+
+def find_seats(homes, up, before):
+    return placement.find_seats(list(map(Wanted, homes)), homes, list(map(Owner, up)), before)
 
 
 def moved(before: dict[str, str], after: dict[str, str]) -> set[str]:
@@ -170,3 +180,62 @@ def test_after_one_goes_down_burdens_are_as_even_as_least_movement_lets_them(mos
     seats = find_seats(homes, up, homes)
     if seats:
         assert spread(seats, up) <= 1
+
+
+def owners_of(**capacities: float) -> list[Owner]:
+    return [Owner(name, capacity=capacity) for name, capacity in capacities.items()]
+
+
+def test_who_can_do_more_has_more():
+    mosaics = [Wanted(f"m{n}", 5.0) for n in range(8)]
+    homes = placement.find_homes(mosaics, owners_of(slow=10.0, fast=30.0), {})
+    assert Counter(homes.values()) == {"fast": 6, "slow": 2}
+
+
+def test_a_slow_mosaic_weighs_less():
+    mosaics = [Wanted("busy", 10.0), Wanted("a", 2.0), Wanted("b", 2.0), Wanted("c", 2.0)]
+    homes = placement.find_homes(mosaics, owners_of(w1=20.0, w2=20.0), {})
+    assert homes == {"busy": "w1", "a": "w2", "b": "w2", "c": "w2"}
+
+
+def test_of_two_equal_workers_the_one_on_the_emptier_device_is_chosen():
+    owners = [Owner("w1", "cpu:0"), Owner("w2", "cpu:0"), Owner("w3", "cpu:1")]
+    homes = placement.find_homes([Wanted("m1"), Wanted("m2")], owners, {})
+    assert homes == {"m1": "w1", "m2": "w3"}
+
+
+def test_a_capacity_that_wavers_moves_nobody():
+    mosaics = [Wanted(f"m{n}", 5.0) for n in range(8)]
+    homes = placement.find_homes(mosaics, owners_of(w1=20.0, w2=20.0), {})
+    for wavering in (16.5, 24.0, 18.0, 22.0):
+        assert placement.find_homes(mosaics, owners_of(w1=20.0, w2=wavering), homes) == homes
+
+
+def test_the_least_important_moves_first():
+    mosaics = [Wanted("high"), Wanted("normal"), Wanted("low")]
+    before = dict.fromkeys(("high", "normal", "low"), "w1")
+    assert placement.find_homes(mosaics, owners_of(w1=1.0, w2=1.0), before) == before | {"low": "w2"}
+
+
+@pytest.mark.parametrize(
+    ("isolated", "staff", "spares", "before", "cells"),
+    [
+        ("", "w1 w2", "", {}, {}),
+        # nobody can be spared
+        ("m1", "w1", "", {}, {}),
+        ("m1", "w1 w2", "", {}, {"m1": "w2"}),
+        # a spare first
+        ("m1", "w1 w2", "w3", {}, {"m1": "w3"}),
+        ("m1", "w1", "w3", {}, {"m1": "w3"}),
+        # it keeps what it had
+        ("m1", "w1 w2 w3", "", {"m1": "w2"}, {"m1": "w2"}),
+        # each its own, while there are enough
+        ("m1 m2", "w1 w2 w3", "", {}, {"m1": "w3", "m2": "w2"}),
+        ("m1 m2", "w1 w2 w3", "", {"m2": "w3"}, {"m2": "w3", "m1": "w2"}),
+        ("m1 m2", "w1 w2", "", {}, {"m1": "w2", "m2": "w2"}),
+        # whose cell was given up gets another
+        ("m1", "w1 w2", "", {"m1": "w3"}, {"m1": "w2"}),
+    ],
+)
+def test_cells(isolated, staff, spares, before, cells):
+    assert find_cells(isolated.split(), staff.split(), spares.split(), before) == cells

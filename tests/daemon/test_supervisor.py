@@ -22,6 +22,7 @@ from daemon.job import Job, Worker
 from daemon.lifecycle import Policy
 from daemon.notify import Silence
 from daemon.orders import ListWorkers, NoSuchWorker, Refused, Reply, Request, Restarting, RestartWorker, WorkerState
+from daemon.placement import Wanted
 from daemon.quota import MemoryMode
 from daemon.sinks.jsonl import SightedTile
 from daemon.statistics import SinkStatistics
@@ -130,6 +131,7 @@ def play(tmp_path: Path) -> Iterator[Play]:
             setup=CaptureSetup((64, 64), 5.0, 2.0, 5.0, 5.0),
             openings={"m1": OpenMosaic("m1", (CameraSpec("a", "rtsp://h/", 5.0), None, None, None))},
             assignments={"m1": Assign("m1", 0, {}, {})},
+            wanted=(Wanted("m1", 5.0),),
             workers=tuple(
                 Worker(
                     ChildSpec(f"w{i + 1}", "worker", "actors", environ),

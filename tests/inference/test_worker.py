@@ -5,6 +5,7 @@ import resource
 import signal
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -13,9 +14,10 @@ import pytest
 
 from capture.exits import ExitCode
 from capture.layout import Canvas, to_canvas
-from capture.messages import Answer, Assign, Load, Ready, Stop, Unassign, WorkerReport
+from capture.messages import Answer, Assign, Load, Ready, Stop, Taking, Unassign, WorkerReport
 from capture.slot import SlotWriter, TileHeader
 from daemon.child import Child, ChildSpec, Death
+from inference.worker import UNSERVED_S
 from tests.system.colours import COLOURS, GROUND, LABELS, Model, write_model
 
 pytestmark = pytest.mark.slow
@@ -129,7 +131,7 @@ def publish(
 
 
 def assign(worker: Worker, slot: SlotWriter, slot_id: int, mosaic: str = "m1", **wishes) -> None:
-    message = Assign(mosaic, slot_id, wishes.get("labels", {}), wishes.get("min_score", {}))
+    message = Assign(mosaic, slot_id, wishes.get("labels", {}), wishes.get("min_score", {}), wishes.get("priority", 0))
     assert worker.child.send(message, (slot.fd, slot.wake_fd))
 
 
@@ -236,6 +238,39 @@ def test_two_mosaics_are_served_in_turn_and_an_unassigned_one_not_at_all(worker)
     assert {a.mosaic for a in worker.answers()[before:]} == {"m2"}
     for slot in slots.values():
         slot.close()
+
+
+def test_where_there_is_not_time_for_all_the_highest_go_first_and_none_is_forgotten(worker):
+    slots = {name: SlotWriter(name, CANVAS) for name in ("low", "other-high", "high", "normal")}
+    priorities = {"low": -1, "normal": 0, "high": 1, "other-high": 1}
+    for slot_id, (name, slot) in enumerate(slots.items()):
+        assign(worker, slot, slot_id, name, priority=priorities[name])
+    end_s, number = time.monotonic() + 2.5 * UNSERVED_S, 0
+    while time.monotonic() < end_s:
+        number += 1
+        for slot in slots.values():
+            publish(slot, number, LABELS[:4])
+        worker.wait_until(lambda number=number: len(worker.answers()) >= number)
+    served = Counter(answer.mosaic for answer in worker.answers())
+    assert abs(served["high"] - served["other-high"]) <= 0.1 * served["high"], "evenly among equals"
+    # After two and four times UNSERVED_S, and as often again if the machine is slow.
+    assert 1 <= served["low"] <= 4
+    assert 1 <= served["normal"] <= 4
+    assert served["high"] > 2 * (served["low"] + served["normal"])
+    for slot in slots.values():
+        slot.close()
+
+
+def test_it_says_what_it_takes_in_hand_before_it_answers(worker):
+    slot = SlotWriter("m1", CANVAS)
+    assign(worker, slot, 7)
+    for number in (1, 2):
+        publish(slot, number, LABELS[:4])
+        worker.wait_until(lambda number=number: len(worker.answers()) == number)
+    told = [message for message in worker.said if isinstance(message, Taking | Answer)]
+    assert [type(message) for message in told] == [Taking, Answer, Taking, Answer]
+    assert told[0] == Taking((7,))
+    slot.close()
 
 
 def test_what_is_no_slot_is_left_alone_and_others_are_answered(worker):
