@@ -5,7 +5,7 @@ its home is down it has a *seat* with somebody who is up, and returns once. A wo
 against what it can do.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 WORTH_RATIO = 0.5
@@ -44,7 +44,7 @@ def find_staff(workers: Sequence[str], spares: Collection[str], given_up: Collec
 
 
 def find_cells(
-    isolated: Iterable[str],
+    isolated: Collection[str],
     staff: Sequence[str],
     spares: Sequence[str],
     before: Mapping[str, str],
@@ -55,12 +55,16 @@ def find_cells(
     mosaics share a cell; where nobody can be spared they have none, and are answered like all others.
     """
     free = [*(spare for spare in spares if spare not in staff), *reversed(staff[1:])]
+    if not free:
+        return {}
     cells: dict[str, str] = {}
-    for mosaic in sorted(isolated, key=lambda mosaic: before.get(mosaic) not in free):
-        taken = set(cells.values())
-        choice = [worker for worker in free if worker not in taken] or free
-        if choice:
-            cells[mosaic] = before[mosaic] if before.get(mosaic) in choice else choice[0]
+    for mosaic in sorted(isolated):
+        if before.get(mosaic) in free and before[mosaic] not in cells.values():
+            cells[mosaic] = before[mosaic]
+    for mosaic in sorted(set(isolated) - cells.keys()):
+        held = list(cells.values())
+        least = min(free, key=held.count)
+        cells[mosaic] = before[mosaic] if least in held and before.get(mosaic) in free else least
     return cells
 
 

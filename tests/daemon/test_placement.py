@@ -3,8 +3,9 @@
 from collections import Counter
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from daemon import placement
 from daemon.placement import Owner, Wanted, find_cells, find_staff
@@ -239,3 +240,102 @@ def test_the_least_important_moves_first():
 )
 def test_cells(isolated, staff, spares, before, cells):
     assert find_cells(isolated.split(), staff.split(), spares.split(), before) == cells
+
+
+class Shifts(RuleBasedStateMachine):
+    """Workers come, go, are given up and measured anew; mosaics are isolated and released; in any order."""
+
+    @initialize(
+        workers=st.integers(1, 6),
+        spares=st.integers(0, 2),
+        devices=st.integers(1, 3),
+        rates=st.lists(st.sampled_from([0.5, 1.0, 5.0]), max_size=12),
+    )
+    def plan(self, workers, spares, devices, rates):
+        self.workers = [f"w{n}" for n in range(1, workers + spares + 1)]
+        self.spares = self.workers[workers:]
+        self.device = {name: f"d{n % devices}" for n, name in enumerate(self.workers)}
+        self.mosaics = [Wanted(f"m{n}", rate) for n, rate in enumerate(rates)]
+        self.capacity = dict.fromkeys(self.device.values(), 20.0)
+        self.given_up: set[str] = set()
+        self.up = set(self.workers)
+        self.isolated: set[str] = set()
+        self.homes: dict[str, str] = {}
+        self.seats: dict[str, str] = {}
+        self.cells: dict[str, str] = {}
+        self.place()
+
+    def owners(self, names) -> list[Owner]:
+        return [Owner(name, self.device[name], self.capacity[self.device[name]]) for name in names]
+
+    def compute(self) -> tuple[dict[str, str], dict[str, str], dict[str, str]]:
+        staff = find_staff(self.workers, self.spares, self.given_up)
+        free = [name for name in self.spares if name not in self.given_up]
+        cells = find_cells(self.isolated, staff, free, self.cells)
+        shut = set(cells.values())
+        others = [mosaic for mosaic in self.mosaics if mosaic.name not in cells]
+        homes = placement.find_homes(others, self.owners(name for name in staff if name not in shut), self.homes)
+        up = self.owners(name for name in self.workers if name in self.up - shut)
+        seats = placement.find_seats(others, homes, up, self.seats) if homes else {}
+        return cells, homes, seats
+
+    def place(self) -> set[str]:
+        """Place, and return the mosaics whose seat or cell has changed."""
+        before = self.seats | self.cells
+        self.cells, self.homes, self.seats = self.compute()
+        return moved(before, self.seats | self.cells)
+
+    @rule(data=st.data())
+    def one_goes_down(self, data):
+        if self.up:
+            name = data.draw(st.sampled_from(sorted(self.up)))
+            had = {mosaic for mosaic, seat in self.seats.items() if seat == name}
+            self.up.discard(name)
+            assert self.place() <= had, "nobody else's mosaics move"
+
+    @rule(data=st.data())
+    def one_comes_back(self, data):
+        down = sorted(set(self.workers) - self.up - self.given_up)
+        if down:
+            name = data.draw(st.sampled_from(down))
+            self.up.add(name)
+            moved = self.place()
+            assert all(self.homes[mosaic] == name for mosaic in moved), "only its own come back"
+            assert all(self.seats[mosaic] == name for mosaic, home in self.homes.items() if home == name)
+
+    @rule(data=st.data())
+    def one_is_given_up_or_revived(self, data):
+        name = data.draw(st.sampled_from(self.workers))
+        self.given_up ^= {name}
+        self.up.discard(name)
+        self.place()
+
+    @rule(data=st.data(), capacity=st.sampled_from([5.0, 10.0, 20.0, 40.0]))
+    def one_is_measured(self, data, capacity):
+        self.capacity[data.draw(st.sampled_from(sorted(self.capacity)))] = capacity
+        self.place()
+
+    @rule(data=st.data())
+    def one_is_isolated_or_released(self, data):
+        if self.mosaics:
+            self.isolated ^= {data.draw(st.sampled_from(self.mosaics)).name}
+            self.place()
+
+    @invariant()
+    def everybody_is_placed_once_if_anybody_is_there(self):
+        able = [name for name in self.workers if name not in self.given_up and name not in self.cells.values()]
+        assert not self.cells.keys() & self.homes.keys()
+        if find_staff(self.workers, self.spares, self.given_up):
+            assert self.cells.keys() | self.homes.keys() == {mosaic.name for mosaic in self.mosaics}
+        assert self.cells.keys() <= self.isolated
+        assert set(self.seats.values()) <= self.up & set(able)
+        if self.up & set(able):
+            assert self.seats.keys() == self.homes.keys()
+
+    @invariant()
+    def nothing_oscillates(self):
+        assert self.compute() == (self.cells, self.homes, self.seats)
+
+
+TestShifts = Shifts.TestCase
+TestShifts.settings = settings(max_examples=100, stateful_step_count=30, deadline=None)
