@@ -370,6 +370,12 @@ class TileAnswer(msgspec.Struct, frozen=True):
     sightings: tuple[Sighting, ...]
 
 
+class Loading(Message, frozen=True):
+    """How far a worker's start has come: each step, the first time that it is named, has the whole time to itself."""
+
+    step: Literal["engine", "warm_up"]
+
+
 class Taking(Message, frozen=True):
     """What the worker takes in hand now: if it dies before it answers, it was one of these that it died of."""
 
@@ -409,5 +415,5 @@ class LastWords(Message, frozen=True):
 
 FromSupervisor = CaptureSetup | OpenMosaic | CloseMosaic | Load | Assign | Unassign | Stop
 FromCapture = Ready | SlotOpened | CameraTransition | CameraNotice | CaptureReport | LastWords
-FromWorker = Ready | Taking | Answer | WorkerReport | LastWords
+FromWorker = Loading | Ready | Taking | Answer | WorkerReport | LastWords
 FromChild = FromCapture | FromWorker

@@ -15,7 +15,7 @@ from itertools import islice
 
 from capture.channel import ProtocolError
 from capture.child import wait_readable
-from capture.messages import FromChild, Ready, Stop
+from capture.messages import FromChild, Loading, Ready, Stop
 from daemon import lifecycle
 from daemon.cgroup import OomKills
 from daemon.child import Child, Death
@@ -235,6 +235,8 @@ class Crew:
             for received in islice(child.receive(), HEARD_A_TURN):
                 if isinstance(received.message, Ready):
                     child.life = lifecycle.become_ready(child.life, self._clock())
+                elif isinstance(received.message, Loading):
+                    child.life = lifecycle.load(child.life, received.message.step, self._clock())
                 yield Heard(child, received.message, received.fds)
         except ProtocolError as error:
             self.condemn(child, str(error))

@@ -38,6 +38,7 @@ class Policy:
     """When a child is too slow, and when it died too often. Seconds."""
 
     start_timeout_s: float = 120.0
+    """Of each step of a start."""
     hang_s: float = 30.0
     stop_timeout_s: float = 10.0
     stable_s: float = 600.0
@@ -61,6 +62,8 @@ class Life:
     deaths_s: tuple[float, ...] = ()
     """When it died, within the restart window."""
     retry_at_s: float = 0.0
+    loaded: frozenset[str] = frozenset()
+    """Steps of its start that it has named."""
     owed_since_s: float | None = None
     """Since when work has been waiting for it unanswered."""
     is_condemned: bool = False
@@ -92,6 +95,7 @@ def tick(life: Life, now_s: float, policy: Policy, may_start: bool) -> Step:
                 owed_since_s=None,
                 is_condemned=False,
                 is_returning=False,
+                loaded=frozenset(),
             )
             return Step(born, Command.SPAWN)
         case Phase.STARTING if age_s > policy.start_timeout_s and not life.is_condemned:
@@ -117,6 +121,13 @@ def become_ready(life: Life, now_s: float) -> Life:
 def get_on(life: Life, now_s: float) -> Life:
     """Take note that it is getting on with its start: one that stands still for ``hang_s`` is not waited for."""
     return replace(life, owed_since_s=now_s) if life.phase is Phase.STARTING else life
+
+
+def load(life: Life, step: str, now_s: float) -> Life:
+    """Take note that it has come to another step of its start, which has ``start_timeout_s`` to itself."""
+    if life.phase is not Phase.STARTING or step in life.loaded:
+        return life
+    return replace(life, since_s=now_s, loaded=life.loaded | {step})
 
 
 def owe(life: Life, now_s: float) -> Life:

@@ -227,7 +227,9 @@ class Supervision(Strict):
     """When a child process is judged, ended and started again."""
 
     hang_s: Seconds = Field(default=30.0, description="Seconds without an answer, while work waits, that mean a hang.")
-    start_timeout_s: Seconds = Field(default=120.0, description="Seconds a worker has to load its model.")
+    start_timeout_s: Seconds = Field(
+        default=120.0, description="Seconds a worker has for each step of its start: loading the model, warming it up."
+    )
     stop_timeout_s: Seconds = Field(default=10.0, description="Seconds a child has to stop before it is killed.")
     stable_s: Seconds = Field(default=600.0, description="Seconds of health after which failures are forgotten.")
     max_restarts: int = Field(

@@ -21,7 +21,7 @@ from capture.channel import Channel, ChannelClosedError
 from capture.child import adopt, leave, memory_mib, wait_readable
 from capture.exits import ExitCode
 from capture.layout import TILES, Canvas
-from capture.messages import Answer, Assign, Load, Ready, Stop, Taking, TileAnswer, Unassign, WorkerReport
+from capture.messages import Answer, Assign, Load, Loading, Ready, Stop, Taking, TileAnswer, Unassign, WorkerReport
 from capture.slot import CanvasHeader, SlotError, SlotReader, TileHeader
 from inference.engine import (
     Detections,
@@ -218,8 +218,9 @@ def batch_sizes(message: Load) -> tuple[int, ...]:
     return tuple(sorted({1, images, images * message.batch}))
 
 
-def load(message: Load) -> Engine:
-    """Load the engine, within its quota, and warm it up. Raises EngineError."""
+def load(message: Load, channel: Channel[Any]) -> Engine:
+    """Load the engine, within its quota, and warm it up, telling how far it has come. Raises EngineError."""
+    channel.send(Loading("engine"))
     given = model_input(message)
     options = EngineOptions(
         input_wh=given.input_wh,
@@ -235,6 +236,7 @@ def load(message: Load) -> Engine:
     )
     files = ModelFiles(Path(message.cfg), Path(message.weights), Path(message.names))
     engine = load_engine(message.engine, files, options)
+    channel.send(Loading("warm_up"))
     w, h = given.input_wh
     for size in batch_sizes(message):
         images = np.zeros((size, h, w, 3), np.uint8)
@@ -260,7 +262,7 @@ def run(channel: Channel[Any]) -> ExitCode:
             wait_readable([channel.fileno()], REPORT_S)
         while (received := channel.receive()) is not None:
             if isinstance(received.message, Load) and worker is None:
-                worker = Worker(channel, received.message, load(received.message))
+                worker = Worker(channel, received.message, load(received.message, channel))
                 channel.send(Ready(memory_mib(), describe(received.message)))
             elif worker is None:
                 for fd in received.fds:

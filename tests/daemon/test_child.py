@@ -36,7 +36,7 @@ import threading
 from capture.channel import ChannelError
 from capture.child import adopt, leave, wait_readable
 from capture.exits import ExitCode
-from capture.messages import CameraTransition, CameraState, Ready, SlotOpened, Stop, Unassign, WorkerReport
+from capture.messages import CameraTransition, CameraState, Loading, Ready, SlotOpened, Stop, Unassign, WorkerReport
 
 born = adopt("A fake.")
 channel = born.channel
@@ -72,6 +72,9 @@ match flavour:
         ready()
         echo()
     case "mute":
+        echo()
+    case "loading":
+        channel.send(Loading("engine"))
         echo()
     case "slot":
         memory, wake = os.memfd_create("m"), os.eventfd(0)

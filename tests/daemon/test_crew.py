@@ -271,6 +271,19 @@ def test_a_child_that_never_says_ready_is_killed_in_time(assemble):
     assert watch.causes() == [Cause.HANG]
 
 
+def test_a_start_that_comes_to_its_next_step_has_more_time(assemble):
+    watch = assemble(cpu=["loading"])
+    watch.until(watch.births)
+    watch.clock.now_s += POLICY.start_timeout_s
+    watch.until(watch.messages)
+    watch.clock.now_s += POLICY.start_timeout_s
+    watch.turn()
+    assert not watch.causes()
+    watch.clock.now_s += 0.1
+    watch.until(watch.causes)
+    assert watch.causes() == [Cause.HANG]
+
+
 def test_a_condemned_child_is_heard_no_more_and_restarted(assemble):
     watch = assemble(cpu=["steady"])
     watch.until_phase(Phase.UP, "w1")

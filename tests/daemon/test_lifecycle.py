@@ -16,6 +16,7 @@ from daemon.lifecycle import (
     Step,
     become_ready,
     die,
+    load,
     owe,
     restart,
     revive,
@@ -91,6 +92,18 @@ def test_transition_starting_to_up():
 @pytest.mark.parametrize("life", [Life(), UP, STOPPING, GIVEN_UP, STOPPED])
 def test_ready_counts_only_while_starting(life):
     assert become_ready(life, 500.0) == life
+
+
+def test_each_step_of_a_start_has_the_whole_time_once():
+    first = load(STARTING, "engine", 200.0)
+    assert first == replace(STARTING, since_s=200.0, loaded=frozenset({"engine"}))
+    assert load(first, "engine", 300.0) == first, "who repeats itself gains nothing"
+    assert load(first, "warm_up", 300.0).since_s == 300.0
+
+
+@pytest.mark.parametrize("life", [Life(), UP, STOPPING, GIVEN_UP, STOPPED])
+def test_a_step_of_a_start_counts_only_while_starting(life):
+    assert load(life, "engine", 500.0) == life
 
 
 @pytest.mark.parametrize(("life", "phase"), [(STARTING, Phase.STARTING), (OWING, Phase.UP)])

@@ -5,7 +5,6 @@ import resource
 import signal
 import tempfile
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -14,10 +13,10 @@ import pytest
 
 from capture.exits import ExitCode
 from capture.layout import Canvas, to_canvas
-from capture.messages import Answer, Assign, Load, Ready, Stop, Taking, Unassign, WorkerReport
+from capture.messages import Answer, Assign, Load, Loading, Ready, Stop, Taking, Unassign, WorkerReport
 from capture.slot import SlotWriter, TileHeader
 from daemon.child import Child, ChildSpec, Death
-from inference.worker import UNSERVED_S
+from inference.worker import UNSERVED_S, Assignment
 from tests.system.colours import COLOURS, GROUND, LABELS, Model, write_model
 
 pytestmark = pytest.mark.slow
@@ -240,25 +239,31 @@ def test_two_mosaics_are_served_in_turn_and_an_unassigned_one_not_at_all(worker)
         slot.close()
 
 
-def test_where_there_is_not_time_for_all_the_highest_go_first_and_none_is_forgotten(worker):
-    slots = {name: SlotWriter(name, CANVAS) for name in ("low", "other-high", "high", "normal")}
-    priorities = {"low": -1, "normal": 0, "high": 1, "other-high": 1}
+def test_of_those_that_wait_the_highest_goes_first_and_equals_take_turns(worker):
+    slots = {name: SlotWriter(name, CANVAS) for name in ("low", "normal", "high", "as-high")}
+    priorities = {"low": -1, "normal": 0, "high": 1, "as-high": 1}
     for slot_id, (name, slot) in enumerate(slots.items()):
         assign(worker, slot, slot_id, name, priority=priorities[name])
-    end_s, number = time.monotonic() + 2.5 * UNSERVED_S, 0
-    while time.monotonic() < end_s:
-        number += 1
+    for number in range(1, 6):
+        # All four wait when it goes on.
+        os.kill(worker.child.pid, signal.SIGSTOP)
         for slot in slots.values():
             publish(slot, number, LABELS[:4])
-        worker.wait_until(lambda number=number: len(worker.answers()) >= number)
-    served = Counter(answer.mosaic for answer in worker.answers())
-    assert abs(served["high"] - served["other-high"]) <= 0.1 * served["high"], "evenly among equals"
-    # After two and four times UNSERVED_S, and as often again if the machine is slow.
-    assert 1 <= served["low"] <= 4
-    assert 1 <= served["normal"] <= 4
-    assert served["high"] > 2 * (served["low"] + served["normal"])
+        os.kill(worker.child.pid, signal.SIGCONT)
+        worker.wait_until(lambda number=number: len(worker.answers()) == 4 * number)
+    rounds = [[answer.mosaic for answer in worker.answers()[turn : turn + 4]] for turn in range(4, 20, 4)]
+    assert {tuple(sorted(names[:2])) for names in rounds} == {("as-high", "high")}
+    assert {tuple(names[2:]) for names in rounds} == {("normal", "low")}
     for slot in slots.values():
         slot.close()
+
+
+def test_whoever_has_waited_long_goes_before_any_priority():
+    high, low = (Assignment("", None, None, priority, served_s=0.0) for priority in (1, -1))
+    assert high.rank(UNSERVED_S - 0.1) < low.rank(UNSERVED_S - 0.1)
+    high.served_s = 1.0
+    assert low.rank(UNSERVED_S) < high.rank(UNSERVED_S)
+    assert high.rank(1.0 + UNSERVED_S) < low.rank(1.0 + UNSERVED_S), "of two that have, it is the priority again"
 
 
 def test_it_says_what_it_takes_in_hand_before_it_answers(worker):
@@ -269,6 +274,7 @@ def test_it_says_what_it_takes_in_hand_before_it_answers(worker):
         worker.wait_until(lambda number=number: len(worker.answers()) == number)
     told = [message for message in worker.said if isinstance(message, Taking | Answer)]
     assert [type(message) for message in told] == [Taking, Answer, Taking, Answer]
+    assert worker.said[:2] == [Loading("engine"), Loading("warm_up")]
     assert told[0] == Taking((7,))
     slot.close()
 
