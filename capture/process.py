@@ -12,6 +12,8 @@ import traceback
 from pathlib import Path
 from typing import Any
 
+from msgspec import structs
+
 from capture.camerastate import Condition
 from capture.channel import Channel, ChannelClosedError
 from capture.child import adopt, leave, memory_mib, wait_readable
@@ -118,9 +120,10 @@ class CaptureProcess:
     def _open(self, message: OpenMosaic) -> None:
         mosaic = self._mosaics.get(message.name) or self._add(message)
         old = [reader for reader in mosaic.cameras if reader]
-        kept = {reader.spec: reader for reader in old}
+        kept = {_identity(reader.spec): reader for reader in old}
         readers = tuple(
-            kept.pop(spec, None) or self._reader(spec, mosaic.phase_s) if spec else None for spec in message.cameras
+            kept.pop(_identity(spec), None) or self._reader(spec, mosaic.phase_s) if spec else None
+            for spec in message.cameras
         )
         self._retire(list(kept.values()))
         mosaic.cameras = readers
@@ -179,6 +182,11 @@ class CaptureProcess:
             cpu_s=time.process_time(),
             memory_mib=memory_mib(),
         )
+
+
+def _identity(spec: CameraSpec) -> CameraSpec:
+    """What makes a camera the same as before: how long it was once held does not."""
+    return structs.replace(spec, hold_s=0.0)
 
 
 def run(channel: Channel[Any]) -> ExitCode:

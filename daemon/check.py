@@ -45,6 +45,16 @@ def check(
     return settings.if_valid().value, roster.if_valid().value, list(in_order(problems))
 
 
+def check_roster(path: Path, settings: Settings, sources: SecretSources) -> tuple[Roster | None, list[Problem]]:
+    """Reads the roster again under settings that hold; None where it is not valid."""
+    document = yamltext.load(path)
+    roster = document.then(lambda found: roster_from(found, settings.mosaic.fps, sources, settings.mosaic.stale_s))
+    problems = list(roster.problems)
+    if roster.value is not None and (labels := _labels(settings)):
+        problems += check_labels(roster.value, labels)
+    return roster.if_valid().value, list(in_order(problems))
+
+
 def find_state_dir(settings_path: Path, overrides: Sequence[str], environ: Mapping[str, str]) -> Path:
     """The state folder of settings that are broken: as they write it if that much can be read, else systemd's, else
     the default."""

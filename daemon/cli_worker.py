@@ -3,17 +3,16 @@
 They speak to the daemon that runs, through its control socket. Light on purpose: only typer is imported at the top.
 """
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from capture.exits import ExitCode
-from daemon.cli_models import SettingsOption, StateDirOption, find_folder
+from daemon.cli_models import SettingsOption, StateDirOption
+from daemon.cliask import ask_daemon, fail
 from daemon.clioutput import print_json, print_tables
 
 if TYPE_CHECKING:
-    from daemon.orders import Reply, Request, WorkerState
+    from daemon.orders import WorkerState
 
 app = typer.Typer(
     name="worker",
@@ -51,9 +50,9 @@ def list_workers(
     """Show the workers: where they run, how they are, what they last died of."""
     from daemon.orders import ListWorkers, WorkerList
 
-    reply = _ask(settings, state_dir, ListWorkers())
+    reply = ask_daemon("worker", settings, state_dir, ListWorkers())
     if not isinstance(reply, WorkerList):
-        _fail(f"an answer to another question: {reply}")
+        fail("worker", f"an answer to another question: {reply}")
     if as_json:
         print_json(reply.workers)
     else:
@@ -76,27 +75,13 @@ def restart(
     """Start a worker anew: one that is up, that waits, or that was given up. It counts as no failure of its own."""
     from daemon.orders import NoSuchWorker, Restarting, RestartWorker
 
-    match _ask(settings, state_dir, RestartWorker(name)):
+    match ask_daemon("worker", settings, state_dir, RestartWorker(name)):
         case Restarting(_, was):
             typer.echo(f"{name}: {_DONE.get(was, was)}")
         case NoSuchWorker(_, there_are):
-            _fail(f"there is no worker {name!r}, only {', '.join(there_are)}")
+            fail("worker", f"there is no worker {name!r}, only {', '.join(there_are)}")
         case reply:
-            _fail(f"an answer to another question: {reply}")
-
-
-def _ask(settings: Path | None, state_dir: Path | None, request: "Request") -> "Reply":
-    """Return the daemon's reply; end the command with one line where there is none, or it refuses."""
-    from daemon.control import ControlError, ask
-    from daemon.orders import Refused
-
-    try:
-        reply = ask(find_folder(settings, state_dir), request)
-    except ControlError as error:
-        _fail(str(error))
-    if isinstance(reply, Refused):
-        _fail(reply.why)
-    return reply
+            fail("worker", f"an answer to another question: {reply}")
 
 
 def _print_table(workers: "tuple[WorkerState, ...]") -> None:
@@ -112,8 +97,3 @@ def _print_table(workers: "tuple[WorkerState, ...]") -> None:
         row = (worker.name, device, worker.phase, str(worker.generation), cause, str(worker.restarts), changed)
         table.add_row(*row)
     print_tables(table)
-
-
-def _fail(message: str) -> NoReturn:
-    typer.echo(f"mosaicd worker: {message}", err=True)
-    raise typer.Exit(ExitCode.FAILURE)

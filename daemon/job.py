@@ -73,6 +73,8 @@ class Job:
     start_concurrency: int
     memories: Mapping[str, DeviceMemory] = field(default_factory=dict)
     """By device."""
+    epoch: int = 0
+    """The last that was given to a camera."""
 
 
 def plan_groups(roster: Roster, previous: Sequence[MosaicPlan]) -> tuple[MosaicPlan, ...]:
@@ -95,7 +97,8 @@ def plan_job(
     cameras = {camera.name: camera for camera in roster.enabled}
     names = [plan.name for plan in plans]
     wanted = settings.capture.processes
-    count = min(len(names), wanted if isinstance(wanted, int) else max(1, cores))
+    # One at least, for cameras that a new roster may bring.
+    count = max(1, min(len(names), wanted if isinstance(wanted, int) else cores))
     captures = [f"c{i + 1}" for i in range(count)]
     shards = find_homes([Wanted(name) for name in names], [Owner(name) for name in captures], {})
     canvas = settings.mosaic.canvas

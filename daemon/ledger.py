@@ -147,19 +147,41 @@ class Ledger:
         answered_within_s: Mapping[str, float],
         now_s: float,
     ) -> None:
-        self._answered_within_s = answered_within_s
         self._labels = labels
-        self._cameras = {
-            name: _Camera(name, plan.name, tile, epoch=0, since_s=now_s)
-            for plan in plans
-            for tile, name in enumerate(plan.cameras)
-            if name
-        }
-        self._mosaics = {
-            plan.name: _Mosaic(plan, MosaicReport(plan.name, 0, 0, 0), MosaicReport(plan.name, 0, 0, 0))
-            for plan in plans
-        }
+        self._cameras: dict[str, _Camera] = {}
+        self._mosaics: dict[str, _Mosaic] = {}
         self._latency = Tally(LATENCY_BOUNDS_S)
+        self.adopt(plans, {}, answered_within_s, now_s)
+
+    def adopt(
+        self,
+        plans: tuple[MosaicPlan, ...],
+        epochs: Mapping[str, int],
+        answered_within_s: Mapping[str, float],
+        now_s: float,
+    ) -> None:
+        """Keep count of these from now on, by camera under this epoch (0 where none is given); of others no more."""
+        self._answered_within_s = answered_within_s
+        was, self._cameras = self._cameras, {}
+        for plan in plans:
+            for tile, name in enumerate(plan.cameras):
+                if name is None:
+                    continue
+                epoch = epochs.get(name, 0)
+                camera = was.get(name) or _Camera(name, plan.name, tile, epoch, since_s=now_s)
+                self._cameras[name] = camera
+                if camera.epoch != epoch:
+                    # Its frames are numbered anew; its other counters are found to have begun anew when they fall.
+                    camera.slot_id, camera.last_number = 0, 0
+                camera.mosaic, camera.tile, camera.epoch = plan.name, tile, epoch
+        mosaics = self._mosaics
+        self._mosaics = {
+            plan.name: mosaics.get(plan.name)
+            or _Mosaic(plan, MosaicReport(plan.name, 0, 0, 0), MosaicReport(plan.name, 0, 0, 0))
+            for plan in plans
+        }
+        for plan in plans:
+            self._mosaics[plan.name].plan = plan
 
     def note_transition(self, told: CameraTransition, now_s: float) -> bool:
         """Take note of a camera's transition; return False if it is of no camera that we know."""

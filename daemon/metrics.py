@@ -300,6 +300,24 @@ def _daemon(now: Statistics, version: str) -> Iterator[Metric]:
         ("device",),
         (((name,), is_there) for name, is_there in now.devices.items()),
     )
+    yield counter(
+        "mosaicd_config_reloads",
+        "Times the roster was read again, by result.",
+        ("result",),
+        [(("applied",), now.reloads.succeeded), (("refused",), now.reloads.failed)],
+    )
+    yield gauge(
+        "mosaicd_config_last_reload_successful",
+        "Whether the roster was applied when it was last read (1), or refused (0).",
+        (),
+        [((), now.reloads.last_succeeded)],
+    )
+    yield gauge(
+        "mosaicd_config_last_reload_success_timestamp_seconds",
+        "Wall clock at which the roster that the daemon runs on was applied.",
+        (),
+        [((), now.reloads.last_success_at)],
+    )
     yield gauge(
         "mosaicd_notices",
         "Standing conditions that a person should know; the log names them.",

@@ -31,6 +31,9 @@ class Notifier(Protocol):
     def ready(self, status: str) -> None:
         """Say that loop and HTTP are up."""
 
+    def reloading(self, now_s: float) -> None:
+        """Say that other cameras are taken on; :meth:`ready` says that it is done. ``now_s`` is monotonic."""
+
     def status(self, text: str) -> None:
         """Say in one line how things are (``systemctl status`` shows it)."""
 
@@ -50,6 +53,9 @@ class Silence:
         """Do nothing."""
 
     def ready(self, status: str) -> None:
+        """Do nothing."""
+
+    def reloading(self, now_s: float) -> None:
         """Do nothing."""
 
     def status(self, text: str) -> None:
@@ -77,6 +83,10 @@ class Systemd:
     def ready(self, status: str) -> None:
         """Say that loop and HTTP are up."""
         self._send(f"READY=1\nSTATUS={_one_line(status)}")
+
+    def reloading(self, now_s: float) -> None:
+        """Say that other cameras are taken on."""
+        self._send(f"RELOADING=1\nMONOTONIC_USEC={int(now_s * 1e6)}")
 
     def status(self, text: str) -> None:
         """Say in one line how things are."""

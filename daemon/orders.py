@@ -23,6 +23,13 @@ class RestartWorker(Message, frozen=True):
     name: Name
 
 
+class ReloadRoster(Message, frozen=True):
+    """Orders that the roster be read again, and applied."""
+
+    is_trial: bool = False
+    """Only say what would be done."""
+
+
 class WorkerState(msgspec.Struct, frozen=True):
     """One worker, as a person wants to know it."""
 
@@ -63,11 +70,31 @@ class NoSuchWorker(Message, frozen=True):
     there_are: tuple[str, ...]
 
 
+class Reloaded(Message, frozen=True):
+    """The roster is applied, or would be; names of cameras, then of mosaics."""
+
+    added: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
+    changed: tuple[str, ...] = ()
+    moved: tuple[str, ...] = ()
+    opened: tuple[str, ...] = ()
+    closed: tuple[str, ...] = ()
+    judged: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+class RosterRefused(Message, frozen=True):
+    """The roster is not valid, and nothing was changed."""
+
+    problems: tuple[str, ...]
+    """A line each, with file, line and column."""
+
+
 class Refused(Message, frozen=True):
     """The request is not carried out."""
 
     why: str
 
 
-Request = ListWorkers | RestartWorker
-Reply = WorkerList | Restarting | NoSuchWorker | Refused
+Request = ListWorkers | RestartWorker | ReloadRoster
+Reply = WorkerList | Restarting | NoSuchWorker | Reloaded | RosterRefused | Refused

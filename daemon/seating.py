@@ -66,6 +66,16 @@ class Seating:
         self._slots: dict[str, Slot] = {}
         self._next_slot_id = 1
 
+    def adopt(self, wanted: Sequence[Wanted], assignments: Mapping[str, Assign]) -> None:
+        """Let these mosaics be answered from now on; those that are no more are dropped."""
+        was, self._wanted, self._assignments = self._assignments, wanted, assignments
+        self._posting = None
+        for mosaic in [mosaic for mosaic in self._slots if mosaic not in assignments]:
+            self._drop(self._slots.pop(mosaic))
+        for mosaic, slot in self._slots.items():
+            if assignments[mosaic] != was[mosaic]:
+                self._unassign(slot)  # whoever is found to answer it is told anew
+
     def open(self, mosaic: str, owner: str, fd: int, wake_fd: int) -> None:
         """Take a mosaic's new slot, in place of the one that it had."""
         self._drop(self._slots.pop(mosaic, None))

@@ -160,6 +160,18 @@ class SinkStatistics:
 
 
 @dataclass(frozen=True, slots=True)
+class Reloads:
+    """How reading the roster again went so far."""
+
+    succeeded: int = 0
+    failed: int = 0
+    last_succeeded: bool = True
+    """Whether what the daemon runs on is what the file says."""
+    last_success_at: float = 0.0
+    """Wall clock; that of the start before the first."""
+
+
+@dataclass(frozen=True, slots=True)
 class Statistics:
     """All of it at one moment."""
 
@@ -175,6 +187,7 @@ class Statistics:
     """How late the supervisor's last turn was."""
     mosaic_recovery: Histogram = NOTHING_YET
     """A worker's death to the next answer of each of its mosaics, seconds."""
+    reloads: Reloads = Reloads()
     devices: dict[str, bool] = field(default_factory=dict)
     """Whether each device is there."""
     notices: tuple[str, ...] = field(default=())

@@ -8,12 +8,13 @@ import logging
 import os
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from dataclasses import replace
+from queue import SimpleQueue
 from typing import Protocol
 
 import msgspec
-from msgspec import structs
 
 from capture.messages import (
     Answer,
@@ -22,6 +23,7 @@ from capture.messages import (
     CameraState,
     CameraTransition,
     CaptureReport,
+    CloseMosaic,
     FromChild,
     Ready,
     SlotOpened,
@@ -30,30 +32,23 @@ from capture.messages import (
     WorkerReport,
 )
 from daemon import lifecycle
-from daemon.blame import Quarantine, crashed_camera, holds_left
+from daemon.captureforce import CaptureForce
+from daemon.change import Change, Difference, plan_change
 from daemon.child import Child
 from daemon.control import Control
 from daemon.crew import Born, Crew, Died, Event, Heard
+from daemon.desk import Desk
 from daemon.job import Job
 from daemon.ledger import Ledger
 from daemon.lifecycle import Phase
 from daemon.logs import fields
 from daemon.notify import Notifier
-from daemon.orders import (
-    ListWorkers,
-    NoSuchWorker,
-    Refused,
-    Reply,
-    Request,
-    Restarting,
-    RestartWorker,
-    WorkerList,
-)
 from daemon.records import Record
 from daemon.recovery import Recovery
+from daemon.reload import Reloader
 from daemon.seating import Seating
 from daemon.sinks.jsonl import SightedTile
-from daemon.statistics import NOTHING_YET, SinkStatistics, Statistics
+from daemon.statistics import NOTHING_YET, Reloads, SinkStatistics, Statistics
 from daemon.trust import UntrustworthyError, check_fits
 from daemon.verdict import Cause
 from daemon.workforce import WorkerStanding, Workforce
@@ -92,7 +87,6 @@ class Supervisor:
         self._sinks = sinks
         self._notifier = notifier
         self._notices = notices
-        self._control = control
         self._clock = clock
         groups = {CAPTURE: [Child(spec) for spec, _ in job.captures.values()]}
         for worker in job.workers:
@@ -105,10 +99,12 @@ class Supervisor:
         self._ledger = Ledger(job.plans, job.labels, job.answered_within_s, clock())
         self._seating = Seating(job.wanted, job.assignments, self._tell_worker)
         self._workforce = Workforce(job, self._crew, self._seating, now_s=clock(), chance=random.random)
+        self._desk = Desk(control, self._workforce, self._records, self._lives, self._crew.restart) if control else None
         self._recovery = Recovery(self._workforce.workers)
-        self._quarantine = Quarantine()
-        self._held_until_s: dict[str, float] = {}
-        """Cameras that are kept away, and until when."""
+        self._captures = CaptureForce(job)
+        self._submitted: SimpleQueue[tuple[Job, bool, Future[Difference]]] = SimpleQueue()
+        self.reloader: Reloader | None = None
+        """Who reads the roster again; set before the loop turns."""
         self._stop_asked = False
         self._is_ready_sent = False
         self._status = ""
@@ -124,9 +120,19 @@ class Supervisor:
         """Let a descriptor (of signals, say) wake the loop, which then calls ``drain``."""
         self._crew.watch(fd, drain)
 
+    def show(self, notices: tuple[str, ...]) -> None:
+        """Show these notices from now on; any thread may call it."""
+        self._notices = notices
+
     def stop(self) -> None:
         """Ask the loop to end; may be called from a signal handler."""
         self._stop_asked = True
+
+    def submit(self, job: Job, *, is_trial: bool) -> Future[Difference]:
+        """Let the loop change over to this job, or only tell what that would mean; any thread may call it."""
+        future: Future[Difference] = Future()
+        self._submitted.put((job, is_trial, future))
+        return future
 
     def run(self) -> None:
         """Turn until asked to stop and all children have ended."""
@@ -142,9 +148,11 @@ class Supervisor:
         """Do one turn of the loop."""
         for event in self._crew.turn(TURN_S):
             self._handle(event)
-        for asked in self._control.take() if self._control else ():
-            asked.answer(self._carry_out(asked.request))
+        if self._desk is not None:
+            self._desk.serve(self.reloader, is_stopping=self._stop_asked)
         if not self._stop_asked:
+            while not self._submitted.empty():
+                self._consider(*self._submitted.get())
             self._workforce.place(self._clock())
         now_s = self._clock()
         if now_s - self._published_s >= PUBLISH_S:
@@ -193,21 +201,19 @@ class Supervisor:
             self._tell(child, worker.load)
             return
         self._tell(child, self._job.setup)
-        held = holds_left(self._held_until_s, self._clock())
-        for mosaic in self._job.captures[child.spec.name][1]:
-            opening = self._job.openings[mosaic]
-            specs = [
-                structs.replace(spec, hold_s=held[spec.name]) if spec and spec.name in held else spec
-                for spec in opening.cameras
-            ]
-            self._tell(child, structs.replace(opening, cameras=tuple(specs)))
+        self._open(child, self._captures.mosaics(child.spec.name))
+
+    def _open(self, child: Child, mosaics: Sequence[str]) -> None:
+        """Tell a capture process to open these mosaics, or to change them."""
+        for opening in self._captures.openings(mosaics, self._clock()):
+            self._tell(child, opening)
 
     def _hear(self, child: Child, message: FromChild, fds: tuple[int, ...]) -> bool:
         """Act on what a child said; return whether its descriptors were kept."""
         name, now_s = child.spec.name, self._clock()
         record = self._records[name]
         match message:
-            case SlotOpened(mosaic) if len(fds) == 2 and mosaic in self._job.captures.get(name, (None, ()))[1]:
+            case SlotOpened(mosaic) if len(fds) == 2 and mosaic in self._captures.mosaics(name):
                 self._seating.open(mosaic, name, *fds)
                 return True
             case Ready(memory_mib, detail):
@@ -216,17 +222,17 @@ class Supervisor:
                 if child.spec.kind == CAPTURE:
                     child.life = lifecycle.owe(child.life, now_s)
             case CameraTransition():
-                self._check_own(name, {message.camera}, set())
+                self._captures.check_own(name, {message.camera})
                 if self._ledger.note_transition(message, now_s):
                     self._log_transition(message)
             case CameraNotice(camera, epoch, detail, flaw, is_over):
-                self._check_own(name, {camera}, set())
+                self._captures.check_own(name, {camera})
                 if self._ledger.is_current(camera, epoch):
                     level = logging.INFO if is_over or flaw is None else logging.WARNING
                     words = "camera flaw over" if is_over else "camera flaw" if flaw else "camera notice"
                     log.log(level, words, extra=fields(camera=camera, flaw=flaw, detail=detail))
             case CaptureReport():
-                self._check_own(name, {c.camera for c in message.cameras}, {m.mosaic for m in message.mosaics})
+                self._captures.check_own(name, {c.camera for c in message.cameras}, {m.mosaic for m in message.mosaics})
                 record.cpu_s, record.memory_mib = message.cpu_s, message.memory_mib
                 for each in message.cameras:
                     self._ledger.note_camera(each)
@@ -255,14 +261,31 @@ class Supervisor:
                 self._credit(child, message.answered + message.stale)
         return False
 
-    def _check_own(self, capture: str, cameras: set[str], mosaics: set[str]) -> None:
-        """Raise UntrustworthyError if a capture process speaks of what is not its own."""
-        if strange := (mosaics - set(self._job.captures[capture][1])) | (cameras - self._own_cameras(capture)):
-            raise UntrustworthyError(f"it reports {', '.join(sorted(strange))}, which it does not capture")
+    def _consider(self, job: Job, is_trial: bool, future: "Future[Difference]") -> None:
+        """Change over to another job of the same settings, unless it is only to be told what that would mean."""
+        change = plan_change(self._job, job)
+        if not is_trial:
+            self._adopt(change)
+        future.set_result(change.difference)
 
-    def _own_cameras(self, capture: str) -> set[str]:
-        openings = [self._job.openings[mosaic] for mosaic in self._job.captures[capture][1]]
-        return {camera.name for opening in openings for camera in opening.cameras if camera}
+    def _adopt(self, change: Change) -> None:
+        now_s = self._clock()
+        self._notifier.reloading(now_s)
+        self._job = job = change.job
+        epochs = {camera.name: camera.epoch for each in job.openings.values() for camera in each.cameras if camera}
+        self._captures.adopt(job)
+        self._ledger.adopt(job.plans, epochs, job.answered_within_s, now_s)
+        self._seating.adopt(job.wanted, job.assignments)
+        self._workforce.adopt(job)
+        self._recovery.note_slots_gone(change.difference.closed)
+        for name in job.captures:
+            child = self._lives[name]
+            if child.pid is None:
+                continue  # the next generation is told all of it
+            for mosaic in change.closings.get(name, ()):
+                self._tell(child, CloseMosaic(mosaic))
+            self._open(child, change.openings.get(name, ()))
+        self._notifier.ready(self._status)
 
     def _credit(self, child: Child, work: int) -> None:
         """Take note of a child's progress: liveness is work done."""
@@ -275,7 +298,8 @@ class Supervisor:
         """Forget what a dead generation held; one that was asked to end has died of nothing (None)."""
         name, now_s = child.spec.name, self._clock()
         if child.spec.kind == CAPTURE:
-            mosaics = list(self._job.captures[name][1])
+            mosaics = list(self._captures.mosaics(name))
+            self._captures.note_death(name)
             self._seating.forget_capture(name)
             self._recovery.note_slots_gone(mosaics)
             self._ledger.note_capture_gone(mosaics, now_s)
@@ -289,14 +313,10 @@ class Supervisor:
 
     def _blame(self, capture: str, stderr: tuple[str, ...]) -> None:
         """Find the camera whose decoder crashed its process, and keep it away if it was not the first time."""
-        camera = crashed_camera(stderr, self._own_cameras(capture))
-        if camera is None:
-            return
-        now_s = self._clock()
-        hold_s = self._quarantine.note_crash(camera, now_s, random.random())
-        self._held_until_s[camera] = now_s + hold_s
-        self._ledger.note_crash(camera)
-        log.error("camera crashed its process", extra=fields(camera=camera, child=capture, hold_s=round(hold_s)))
+        if (blamed := self._captures.blame(capture, stderr, self._clock(), random.random())) is not None:
+            camera, hold_s = blamed
+            self._ledger.note_crash(camera)
+            log.error("camera crashed its process", extra=fields(camera=camera, child=capture, hold_s=round(hold_s)))
 
     def _tell(self, child: Child, message: msgspec.Struct, fds: tuple[int, ...] = ()) -> None:
         if not child.send(message, fds) and child.life.phase in (Phase.STARTING, Phase.UP):
@@ -309,26 +329,6 @@ class Supervisor:
         if isinstance(message, Unassign):
             # What it owed may have been of this mosaic; if not, the next canvas makes it owe again.
             child.life = lifecycle.settle(child.life)
-
-    # --- what a person orders ---
-
-    def _carry_out(self, request: Request) -> Reply:
-        match request:
-            case ListWorkers():
-                return WorkerList(
-                    tuple(
-                        self._records[name].state(self._lives[name], worker, self._workforce.standing(name))
-                        for name, worker in self._workforce.workers.items()
-                    )
-                )
-            case RestartWorker(name) if name not in self._workforce.workers:
-                return NoSuchWorker(name, tuple(self._workforce.workers))
-            case RestartWorker() if self._stop_asked:
-                return Refused("the daemon is stopping")
-            case RestartWorker(name):
-                was = self._lives[name].life.phase
-                self._crew.restart(self._lives[name])
-                return Restarting(name, was)
 
     # --- what it shows ---
 
@@ -352,6 +352,7 @@ class Supervisor:
             loop_lag_s=max(0.0, lag_s),
             mosaic_recovery=self._recovery.of_mosaics(),
             devices=force.devices,
+            reloads=self.reloader.reloads if self.reloader else Reloads(),
             notices=self._notices,
         )
 

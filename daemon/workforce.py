@@ -6,7 +6,9 @@ tells crew and seating what they say. Knows nothing of cameras, nor of what is w
 
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+
+from msgspec import structs
 
 from capture.messages import Answer, Taking
 from daemon.capacity import Capacities
@@ -71,6 +73,8 @@ class Workforce:
         self._cells: dict[str, str] = {}
         self._capacities = Capacities(self._devices, now_s)
         self._in_hand: dict[str, set[str]] = {name: set() for name in self.workers}
+        self._outdated: set[str] = set()
+        """Workers that have loaded what is no longer wanted."""
         self._looked_s = now_s
         for name in self.workers:
             self._set_quota(name)
@@ -79,6 +83,16 @@ class Workforce:
     def devices(self) -> dict[str, bool]:
         """Whether each device is there."""
         return {name: name not in self.lost for name in self._devices}
+
+    def adopt(self, job: Job) -> None:
+        """Work for this job from now on: the same workers, of which other scores may be wanted."""
+        self._job = job
+        for worker in job.workers:
+            name, score = worker.spec.name, worker.load.score
+            if self.workers[name].load.score != score:
+                mine = self.workers[name]
+                self.workers[name] = replace(mine, load=structs.replace(mine.load, score=score))
+                self._outdated.add(name)
 
     def close(self) -> None:
         """End what it started."""
@@ -98,6 +112,7 @@ class Workforce:
     def note_death(self, name: str, cause: Cause | None, now_s: float) -> None:
         """Decide what comes after a death; None was an end that was asked for."""
         in_hand, self._in_hand[name] = self._in_hand[name], set()
+        self._outdated.discard(name)
         life = self._lives[name].life
         if cause is None:
             return
@@ -123,6 +138,7 @@ class Workforce:
         if now_s - self._looked_s >= LOOK_S:
             self._looked_s = now_s
             self._walk_back(now_s)
+            self._renew()
             for mosaic in self._suspects.released(now_s):
                 log.info("mosaic released", extra=fields(mosaic=mosaic))
             for device, rate in self._capacities.look(now_s).items():
@@ -188,6 +204,11 @@ class Workforce:
                 self._crew.restart(self._lives[name])
                 self._follow(name, new)
                 return  # one at a time
+
+    def _renew(self) -> None:
+        """Restart those that are outdated, each while all others are up."""
+        if self._outdated and all(child.life.phase is Phase.UP for child in self._lives.values()):
+            self._crew.restart(self._lives[min(self._outdated)])
 
     def _follow(self, name: str, course: Course) -> None:
         """Let the worker's next generation have what its course grants."""

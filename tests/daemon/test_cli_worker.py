@@ -1,26 +1,24 @@
 """`mosaicd worker` against a control socket: what is printed, the exit code, and what is said where nobody answers."""
 
 import json
-import threading
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
 from daemon.cli import app
-from daemon.control import FILE_NAME, Control
+from daemon.control import FILE_NAME
 from daemon.orders import (
     ListWorkers,
     NoSuchWorker,
     Refused,
     Reply,
-    Request,
     Restarting,
     RestartWorker,
     WorkerList,
     WorkerState,
 )
+from tests.daemon.conftest import Answering
 
 TWO = WorkerList(
     (
@@ -28,34 +26,6 @@ TWO = WorkerList(
         WorkerState("w2", "cpu", True, "up", 1, "", 0),
     )
 )
-
-Answering = Callable[[Reply], list[Request]]
-
-
-@pytest.fixture
-def answering(tmp_path: Path) -> Iterator[Answering]:
-    """Return a function that lets a daemon answer so from now on; the list is what it was asked."""
-    control, ended = Control(tmp_path), threading.Event()
-    asked: list[Request] = []
-    replies: list[Reply] = []
-
-    def turn() -> None:
-        while not ended.wait(0.01):
-            for each in control.take():
-                asked.append(each.request)
-                each.answer(replies[-1])
-
-    thread = threading.Thread(target=turn)
-
-    def answer(reply: Reply) -> list[Request]:
-        replies.append(reply)
-        thread.start()
-        return asked
-
-    yield answer
-    ended.set()
-    thread.join()
-    control.close()
 
 
 def invoke(folder: Path, *args: str) -> tuple[int, str, str]:

@@ -202,7 +202,7 @@ def test_phases_spread_the_mosaics_over_their_period():
 @pytest.mark.parametrize(
     ("count", "text", "cores", "shards"),
     [
-        (0, "", 4, []),
+        (0, "", 4, [0]),
         (1, "", 4, [1]),
         (32, "", 2, [4, 4]),
         (32, "", 3, [3, 3, 2]),

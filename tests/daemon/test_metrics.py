@@ -17,6 +17,7 @@ from daemon.statistics import (
     ChildStatistics,
     Histogram,
     MosaicStatistics,
+    Reloads,
     SinkStatistics,
     Statistics,
 )
@@ -34,6 +35,7 @@ LABELS = {
     "reason",
     "flaw",
     "how",
+    "result",
     "state",
     "step",
     "label",
@@ -116,6 +118,7 @@ SNAPSHOT = Statistics(
     started_at=1700000000.0,
     loop_lag_s=0.002,
     mosaic_recovery=Histogram(bounds=(0.5, 120.0), counts=(2, 2), total=2, sum=0.5),
+    reloads=Reloads(3, 2, False, 1700000100.0),
     devices={"cpu:0": True, "cpu:1": False},
     notices=("running on the last good roster",),
 )
@@ -220,12 +223,15 @@ def test_all_else_by_value() -> None:
         "mosaicd_loop_lag_seconds 0.002",
         "mosaicd_ready 1.0",
         'mosaicd_device_up{device="cpu:0"} 1.0',
+        'mosaicd_config_reloads_total{result="applied"} 3.0',
+        'mosaicd_config_reloads_total{result="refused"} 2.0',
+        "mosaicd_config_last_reload_success_timestamp_seconds 1.7000001e+09",
         "mosaicd_notices 1.0",
     ]
 
 
 def test_series_known_in_advance_start_at_zero() -> None:
-    zeros = Counter(line.split("{")[0] for line in own_lines(SNAPSHOT) if line.endswith(" 0.0"))
+    zeros = Counter(re.split(r"[{ ]", line)[0] for line in own_lines(SNAPSHOT) if line.endswith(" 0.0"))
     assert zeros == {
         "mosaicd_camera_state": len(CameraState) - 1,
         "mosaicd_camera_failures_total": len(ENDINGS) - 1,
@@ -236,6 +242,7 @@ def test_series_known_in_advance_start_at_zero() -> None:
         "mosaicd_mosaic_still_total": 1,
         "mosaicd_mosaic_apart": len(APART) - 1,
         "mosaicd_device_up": 1,
+        "mosaicd_config_last_reload_successful": 1,
         "mosaicd_capture_state": len(Phase) - 1,
         "mosaicd_worker_state": len(Phase) - 1,
         "mosaicd_capture_restarts_total": len(CAUSES) - 1,

@@ -28,12 +28,14 @@ def test_everything_arrives(systemd):
     notifier.starting("measuring", 900.0)
     notifier.ready("32 cameras")
     notifier.status("30 of 32 cameras up")
+    notifier.reloading(12.5)
     notifier.watchdog()
     notifier.stopping()
-    assert [systemd.recv(4096) for _ in range(5)] == [
+    assert [systemd.recv(4096) for _ in range(6)] == [
         b"EXTEND_TIMEOUT_USEC=900000000\nSTATUS=measuring",
         b"READY=1\nSTATUS=32 cameras",
         b"STATUS=30 of 32 cameras up",
+        b"RELOADING=1\nMONOTONIC_USEC=12500000",
         b"WATCHDOG=1",
         b"STOPPING=1\nSTATUS=stopping",
     ]

@@ -1,0 +1,141 @@
+"""What the daemon runs on: the files, or what was last valid; and what it keeps for its next start.
+
+Owns the order of those two, and the grouping's file in the state folder. Errors are lines on stderr: there may be no
+log yet.
+"""
+
+import logging
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from capture.grouping import MosaicPlan
+from daemon import lastgood
+from daemon.check import check, check_files, find_state_dir
+from daemon.lastgood import LastGood, LastGoodError, StoredText
+from daemon.logs import fields
+from daemon.problems import has_errors
+from daemon.roster import Roster, parse_roster
+from daemon.secrets import SecretSources
+from daemon.settings import Settings, parse_settings
+
+log = logging.getLogger(__name__)
+
+GROUPING_FILE = "grouping.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a configuration comes from: what the command line names."""
+
+    settings_path: Path
+    roster_path: Path | None = None
+    """None is where the settings say."""
+    overrides: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Configuration:
+    """What the daemon runs on."""
+
+    settings: Settings
+    roster: Roster
+    roster_path: Path
+    texts: tuple[StoredText, StoredText] | None = None
+    """Settings and roster as they were written; None where they could not be read again."""
+    notices: tuple[str, ...] = ()
+
+
+def configure(origin: Origin, sources: SecretSources, environ: Mapping[str, str]) -> Configuration | None:
+    """Return what to run on; None, with everything said, if neither the files nor what was last valid will do."""
+    settings, roster, problems = check(origin.settings_path, origin.roster_path, origin.overrides, sources)
+    for problem in problems:
+        print(problem, file=sys.stderr)
+    if settings is not None and roster is not None and not has_errors(problems):
+        roster_path = origin.roster_path or settings.roster
+        return Configuration(settings, roster, roster_path, _texts(origin.settings_path, roster_path))
+    state_dir = settings.state_dir if settings else find_state_dir(origin.settings_path, origin.overrides, environ)
+    recalled = _recall(state_dir, origin, sources)
+    if recalled is None:
+        message = "nothing to run on: mend what is named above; `mosaicd check` looks again"
+        print(f"mosaicd: {message}", file=sys.stderr)
+    return recalled
+
+
+def remember(configuration: Configuration, origin: Origin) -> None:
+    """Keep this for a start on which the files are broken. It is no reason not to run that it cannot be kept."""
+    try:
+        if configuration.texts is not None:
+            lastgood.save(configuration.settings.state_dir, LastGood(*configuration.texts, origin.overrides))
+    except LastGoodError as error:
+        log.warning("valid settings not remembered", extra=fields(error=error))
+
+
+def load_grouping(state_dir: Path) -> tuple[MosaicPlan, ...]:
+    """Return the grouping of the last run; nothing where there is none, or none that can be read."""
+    try:
+        return msgspec.json.decode((state_dir / GROUPING_FILE).read_bytes(), type=tuple[MosaicPlan, ...])
+    except FileNotFoundError:
+        return ()
+    except (OSError, ValueError) as error:
+        log.warning("grouping forgotten", extra=fields(error=str(error)))
+        return ()
+
+
+def save_grouping(state_dir: Path, plans: tuple[MosaicPlan, ...]) -> None:
+    """Keep the grouping, so that a restart after a change of the roster moves no camera."""
+    new = state_dir / f"{GROUPING_FILE}.new"
+    try:
+        new.write_bytes(msgspec.json.encode(plans))
+        new.replace(state_dir / GROUPING_FILE)
+    except OSError as error:
+        log.warning("grouping not kept", extra=fields(error=error.strerror))
+
+
+def _texts(settings_path: Path, roster_path: Path) -> tuple[StoredText, StoredText] | None:
+    try:
+        settings, roster = (
+            StoredText(str(path.absolute()), path.read_text("utf-8")) for path in (settings_path, roster_path)
+        )
+    except (OSError, UnicodeDecodeError):
+        return None  # it has just been replaced by another: what was read is valid all the same
+    return settings, roster
+
+
+def _is_of(kept: LastGood, origin: Origin) -> bool:
+    roster_path = origin.roster_path or Path(kept.roster.path)
+    wanted = (str(origin.settings_path.absolute()), str(roster_path.absolute()), origin.overrides)
+    return (kept.settings.path, kept.roster.path, kept.overrides) == wanted
+
+
+def _recall(state_dir: Path, origin: Origin, sources: SecretSources) -> Configuration | None:
+    """Return the last valid configuration of this very command line, if it still is one.
+
+    Another one is a person at work, who wants to be told of mistakes, not a machine that has lost power.
+    """
+    try:
+        kept = lastgood.load(state_dir)
+    except LastGoodError as error:
+        print(f"mosaicd: {error}", file=sys.stderr)
+        return None
+    if kept is None or not _is_of(kept, origin):
+        return None
+    base = Path(kept.settings.path).parent
+    settings = parse_settings(kept.settings.text, file=kept.settings.path, base=base, overrides=kept.overrides).value
+    if settings is None or has_errors(check_files(settings)):
+        return None
+    roster = parse_roster(
+        kept.roster.text,
+        file=kept.roster.path,
+        mosaic_fps=settings.mosaic.fps,
+        sources=sources.with_secrets_dir(settings.secrets_dir),
+        stale_s=settings.mosaic.stale_s,
+    ).value
+    if roster is None:
+        return None
+    notice = "running on the last valid settings and roster, because the files are broken"
+    print(f"mosaicd: {notice}", file=sys.stderr)
+    return Configuration(settings, roster, Path(kept.roster.path), (kept.settings, kept.roster), (notice,))

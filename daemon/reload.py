@@ -1,0 +1,176 @@
+"""The roster while the daemon runs: read again when it is saved, on SIGHUP, and when somebody asks.
+
+A thread of its own reads, checks and plans, so that the supervisor's loop only has to carry out what came of it. A
+roster that is not valid changes nothing. What was applied is remembered as what the daemon last ran on. Settings are
+not read again: what they say is decided at the start.
+"""
+
+import hashlib
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import asdict, dataclass, field
+from queue import Empty, SimpleQueue
+from typing import Protocol
+
+from daemon.change import Difference
+from daemon.job import Job
+from daemon.logs import fields
+from daemon.orders import Refused, Reloaded, Reply, RosterRefused
+from daemon.problems import Problem, has_errors
+from daemon.roster import Roster
+from daemon.statistics import Reloads
+
+log = logging.getLogger(__name__)
+
+LOOK_S = 0.5
+"""How long it waits for a request before it looks whether it is to end."""
+APPLIED_WITHIN_S = 5.0
+"""The loop turns ten times a second; one that does not take a job for so long is stuck."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of one reading."""
+
+    difference: Difference | None
+    """What was applied, or would be; None where the roster is not valid."""
+    problems: tuple[Problem, ...] = ()
+    """Errors and warnings."""
+    failure: str = ""
+    """Why it was not applied, though it is valid; empty where it was."""
+
+    @property
+    def is_applied(self) -> bool:
+        """Whether the daemon now runs on what the file says."""
+        return self.difference is not None and not self.failure
+
+
+class Applier(Protocol):
+    """Whoever carries out jobs."""
+
+    def submit(self, job: Job, *, is_trial: bool) -> "Future[Difference]":
+        """Let the loop change over to this job, or only tell what that would mean; any thread may call it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trigger:
+    """Why the roster is to be read."""
+
+    why: str
+    is_trial: bool = False
+    """Only tell what would be done."""
+    is_quiet: bool = False
+    """Only if the file's text is another than at the last reading: an editor may have touched it."""
+    answer: Callable[[Outcome], None] | None = field(default=None, compare=False)
+
+
+class Source(Protocol):
+    """The roster's file, and what is made of it. Each of its methods may block, and none raises."""
+
+    def read(self) -> tuple[bytes, Roster | None, Sequence[Problem]]:
+        """Return the file's bytes (none if it cannot be read), and what they say."""
+
+    def plan(self, roster: Roster) -> Job:
+        """Return the job that this roster makes of the present one."""
+
+    def remember(self, text: bytes, job: Job) -> None:
+        """Keep what was applied: it is the present one now, and for the next start."""
+
+
+class Reloader:
+    """The thread. Requests come from any thread, and from signal handlers."""
+
+    def __init__(self, source: Source, applier: Applier) -> None:
+        self._source = source
+        self._applier = applier
+        self._triggers: SimpleQueue[Trigger] = SimpleQueue()
+        self._digest = b""
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="reloader", daemon=True)
+        self.reloads = Reloads(last_success_at=time.time())
+        """Replaced whole; read by other threads."""
+
+    def start(self, running_on: bytes) -> None:
+        """Start the thread; ``running_on`` is the text that the daemon began with."""
+        self._digest = _digest(running_on)
+        self._thread.start()
+
+    def request(self, trigger: Trigger) -> None:
+        """Ask for the roster to be read; never blocks."""
+        self._triggers.put(trigger)
+
+    def stop(self, within_s: float) -> bool:
+        """End the thread after what it is at; return whether it has ended in time."""
+        self._stop.set()
+        self._thread.join(within_s)
+        return not self._thread.is_alive()
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            try:
+                trigger = self._triggers.get(timeout=LOOK_S)
+            except Empty:
+                continue
+            outcome = self._reload(trigger)
+            if outcome is not None and trigger.answer is not None:
+                trigger.answer(outcome)
+
+    def _reload(self, trigger: Trigger) -> Outcome | None:
+        text, roster, problems = self._source.read()
+        if trigger.is_quiet and _digest(text) == self._digest:
+            return None
+        if trigger.is_trial:
+            return self._judge(text, roster, tuple(problems), is_trial=True)
+        self._digest = _digest(text)
+        log.info("roster read", extra=fields(why=trigger.why))
+        outcome = self._judge(text, roster, tuple(problems), is_trial=False)
+        was = self.reloads
+        if outcome.is_applied:
+            self.reloads = Reloads(was.succeeded + 1, was.failed, last_success_at=time.time())
+        else:
+            self.reloads = Reloads(was.succeeded, was.failed + 1, False, was.last_success_at)
+        self._tell(outcome)
+        return outcome
+
+    def _judge(self, text: bytes, roster: Roster | None, problems: tuple[Problem, ...], *, is_trial: bool) -> Outcome:
+        if roster is None or has_errors(problems):
+            return Outcome(None, problems)
+        job = self._source.plan(roster)
+        try:
+            difference = self._applier.submit(job, is_trial=is_trial).result(APPLIED_WITHIN_S)
+        except TimeoutError:
+            return Outcome(None, problems, f"the daemon did not take it within {APPLIED_WITHIN_S:g} s")
+        if not is_trial:
+            self._source.remember(text, job)
+        return Outcome(difference, problems)
+
+    def _tell(self, outcome: Outcome) -> None:
+        for problem in outcome.problems:
+            log.log(logging.ERROR if has_errors([problem]) else logging.WARNING, str(problem))
+        if outcome.difference is None:
+            log.error("roster refused", extra=fields(reason=outcome.failure or "it is not valid; nothing was changed"))
+        else:
+            log.info("roster applied", extra=fields(**words(outcome.difference)))
+
+
+def words(difference: Difference) -> dict[str, str]:
+    """Return what has changed, by kind, kinds without any left out."""
+    kinds = ("added", "removed", "changed", "moved", "opened", "closed", "judged")
+    return {kind: " ".join(names) for kind in kinds if (names := getattr(difference, kind))}
+
+
+def reply_to(outcome: Outcome) -> Reply:
+    """Return what whoever asked for it is told."""
+    lines = tuple(map(str, outcome.problems))
+    if outcome.failure:
+        return Refused(outcome.failure)
+    if outcome.difference is None:
+        return RosterRefused(lines)
+    return Reloaded(**asdict(outcome.difference), warnings=lines)
+
+
+def _digest(text: bytes) -> bytes:
+    return hashlib.sha256(text).digest()
