@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from capture.exits import ExitCode
-from daemon import cli_bench, cli_camera, cli_models, cli_plan, cli_reload, cli_worker
+from daemon import cli_bench, cli_camera, cli_models, cli_plan, cli_reload, cli_status, cli_worker
 from daemon.cli_models import SETTINGS
 from daemon.clioptions import OverridesOption, RosterOption, SettingsOption
 
@@ -42,6 +42,8 @@ app = typer.Typer(
 app.add_typer(cli_models.app)
 app.add_typer(cli_bench.app, context_settings={"help_option_names": ["-h", "--help"], "obj": os.environ})
 app.add_typer(cli_worker.app)
+app.command(epilog=cli_status.STATUS_EPILOG)(cli_status.status)
+app.command(epilog=cli_status.TAIL_EPILOG)(cli_status.tail)
 app.command(epilog=cli_reload.EPILOG)(cli_reload.reload)
 app.add_typer(cli_camera.app, context_settings={"help_option_names": ["-h", "--help"], "obj": os.environ})
 app.command(epilog=cli_plan.EPILOG, context_settings={"obj": os.environ})(cli_plan.plan)

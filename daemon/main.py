@@ -18,6 +18,7 @@ from pathlib import Path
 
 from capture.exits import ExitCode
 from capture.grouping import MosaicPlan
+from daemon.api import make_api
 from daemon.check import model_labels
 from daemon.configuration import Configuration, Origin, configure, load_grouping, remember, save_grouping
 from daemon.control import Control, ControlError, TakenError
@@ -36,6 +37,7 @@ from daemon.logs import LogFormat, fields, set_up_logging
 from daemon.metrics import CONTENT_TYPE, make_registry, render
 from daemon.modelrun import CannotRunError, ModelRun, model_files, plan_runs
 from daemon.notify import Notifier, NotifyError, open_notifier
+from daemon.recent import Recent
 from daemon.reload import Reloader, Trigger
 from daemon.roster import Roster
 from daemon.secrets import SecretSources
@@ -114,7 +116,9 @@ def _serve(
     except TakenError as error:
         return _fail(str(error), ExitCode.FAILURE)
     sinks = _sinks(settings)
-    supervisor = Supervisor(job, sinks, notifier, notices=(*configuration.notices, *notices), control=control)
+    recent = Recent()
+    all_notices = (*configuration.notices, *notices)
+    supervisor = Supervisor(job, sinks, notifier, notices=all_notices, control=control, recent=recent)
     roster.mended = lambda: supervisor.show(notices)
     reloader = supervisor.reloader = Reloader(roster, supervisor)
     saved = FileWatch(configuration.roster_path, lambda: reloader.request(Trigger("saved", is_quiet=True)))
@@ -124,6 +128,7 @@ def _serve(
         lambda: render(registry),
         lambda: time.monotonic() - supervisor.turned_s,
         CONTENT_TYPE,
+        routers=[make_api(lambda: supervisor.statistics, recent, version("mosaicd"))],
     )
     http = HttpServer(app, listener)
     wake_read, wake_write = socket.socketpair()

@@ -43,6 +43,7 @@ from daemon.ledger import Ledger
 from daemon.lifecycle import Phase
 from daemon.logs import fields
 from daemon.notify import Notifier
+from daemon.recent import Recent, Transition
 from daemon.records import Record
 from daemon.recovery import Recovery
 from daemon.reload import Reloader
@@ -81,12 +82,14 @@ class Supervisor:
         *,
         notices: tuple[str, ...] = (),
         control: Control | None = None,
+        recent: Recent | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._job = job
         self._sinks = sinks
         self._notifier = notifier
         self._notices = notices
+        self._recent = recent or Recent()
         self._clock = clock
         groups = {CAPTURE: [Child(spec) for spec, _ in job.captures.values()]}
         for worker in job.workers:
@@ -193,6 +196,7 @@ class Supervisor:
                 if child.spec.kind == CAPTURE and cause is Cause.CRASH:
                     self._blame(child.spec.name, stderr)
                 self._records[child.spec.name].turn_over(cause)
+                self._note(child.spec.kind, child.spec.name, "down", cause or "asked")
                 self._clear_away(child, cause)
 
     def _brief(self, child: Child) -> None:
@@ -218,6 +222,7 @@ class Supervisor:
                 return True
             case Ready(memory_mib, detail):
                 record.memory_mib = memory_mib
+                self._note(child.spec.kind, name, "up")
                 log.info("child ready", extra=fields(child=name, memory_mib=round(memory_mib), detail=detail))
                 if child.spec.kind == CAPTURE:
                     child.life = lifecycle.owe(child.life, now_s)
@@ -253,6 +258,7 @@ class Supervisor:
                 record.answered += 1
                 record.inference_s += message.inference_s
                 child.life = lifecycle.settle(child.life)
+                self._recent.offer(tiles)
                 for sink in self._sinks:
                     sink.offer(tiles)
             case WorkerReport():
@@ -365,8 +371,13 @@ class Supervisor:
             self._notifier.status(status)
         self._status = status
 
+    def _note(self, kind: str, name: str, state: str, reason: str = "", detail: str = "") -> None:
+        self._recent.note(Transition(time.time(), kind, name, state, reason, detail))
+
     def _log_transition(self, told: CameraTransition) -> None:
-        if told.state is CameraState.STREAMING:
+        is_up = told.state is CameraState.STREAMING
+        self._note("camera", told.camera, "up" if is_up else "down", told.reason or "", told.detail)
+        if is_up:
             log.info("camera up", extra=fields(camera=told.camera))
         else:
             log.warning("camera down", extra=fields(camera=told.camera, reason=told.reason, detail=told.detail))

@@ -9,11 +9,11 @@ import errno
 import logging
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import uvicorn
-from fastapi import FastAPI, Response
+from fastapi import APIRouter, FastAPI, Response
 from fastapi.responses import JSONResponse, PlainTextResponse
 
 from daemon.statistics import CameraStatistics, MosaicStatistics, Statistics
@@ -99,32 +99,36 @@ def make_app(
     render_metrics: Callable[[], bytes],
     read_age_s: Callable[[], float],
     metrics_type: str = "text/plain; version=0.0.4; charset=utf-8",
+    *,
     max_age_s: float = 10.0,
+    routers: Sequence[APIRouter] = (),
 ) -> FastAPI:
-    """Return the app with ``/``, ``/metrics``, ``/healthz`` and ``/readyz``.
+    """Return the app with ``/``, ``/metrics``, ``/healthz`` and ``/readyz``, and what else ``routers`` have.
 
     ``read_age_s`` gives the age of the snapshot in monotonic seconds: above ``max_age_s`` the supervision loop counts
     as stuck. All arguments are called on the HTTP thread and must not block.
     """
     # The documentation pages of FastAPI load scripts from elsewhere: a surveillance network may have no way out.
-    app = FastAPI(title="mosaicd", docs_url=None, redoc_url=None, openapi_url=None)
+    app = FastAPI(title="mosaicd", docs_url=None, redoc_url=None, openapi_url="/api/v1/openapi.json")
+    for router in routers:
+        app.include_router(router)
 
-    @app.get("/")
+    @app.get("/", include_in_schema=False)
     async def front() -> Response:
         return PlainTextResponse(_FRONT)
 
-    @app.get("/metrics")
+    @app.get("/metrics", include_in_schema=False)
     async def metrics() -> Response:
         return Response(render_metrics(), headers={"content-type": metrics_type})
 
-    @app.get("/healthz")
+    @app.get("/healthz", include_in_schema=False)
     async def healthz() -> Response:
         age_s = read_age_s()
         if age_s > max_age_s:
             return _unavailable({"status": "stuck", "age_s": round(age_s, 1)})
         return JSONResponse({"status": "ok"})
 
-    @app.get("/readyz")
+    @app.get("/readyz", include_in_schema=False)
     async def readyz() -> Response:
         age_s = read_age_s()
         if age_s > max_age_s:

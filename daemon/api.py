@@ -1,0 +1,246 @@
+"""``/api/v1``: what the daemon shows of itself as JSON, and what happens as a stream of events.
+
+Owns the documents' shape (an OpenAPI document describes it) and the way from :class:`~daemon.statistics.Statistics`.
+Nothing here holds a setting, or a camera's URL. It changes nothing.
+"""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable
+from dataclasses import asdict
+from typing import Annotated, Any
+
+from fastapi import APIRouter, HTTPException, Query, Request
+from fastapi.responses import Response, StreamingResponse
+from pydantic import BaseModel, ConfigDict
+
+from daemon.recent import Recent
+from daemon.sinks.jsonl import SightedTile, line_of
+from daemon.statistics import CameraStatistics, ChildStatistics, MosaicStatistics, Statistics
+
+POLL_S = 0.25
+KEEP_ALIVE_S = 15.0
+"""Proxies end a connection over which nothing comes for a minute or so."""
+_SLOTS = 16
+"""Streams at once; the next is told to come again."""
+
+
+class _View(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+
+class Camera(_View):
+    """One camera."""
+
+    name: str
+    mosaic: str
+    tile: int
+    is_up: bool
+    state: str
+    reason: str | None
+    since_s: float
+    """Seconds in this condition."""
+    is_asleep: bool
+    flaws: tuple[str, ...]
+    frame_wh: tuple[int, int]
+    last_frame_at: float
+    """Wall clock, seconds since 1970; 0 before the first."""
+    key_frame_interval_s: float
+    connects: int
+    failures: dict[str, int]
+    received_bytes: int
+    frames_received: int
+    frames_decoded: int
+    frames_analyzed: int
+    frames_dropped: dict[str, int]
+    sightings: dict[str, int]
+    cpu_s: float
+
+
+class Mosaic(_View):
+    """One mosaic."""
+
+    name: str
+    cameras: tuple[str | None, ...]
+    worker: str | None
+    is_answered: bool
+    last_answer_age_s: float | None
+    composed: int
+    answered: int
+    live_tiles: int
+    shed_ratio: float
+    apart: str
+
+
+class Process(_View):
+    """One capture process or worker."""
+
+    name: str
+    kind: str
+    is_up: bool
+    phase: str
+    generation: int
+    restarts: dict[str, int]
+    last_cause: str
+    cpu_s: float
+    memory_mib: float
+    device: str
+    memory_limit_mib: int | None
+    answered: int
+    inference_s: float
+    capacity: float | None
+    changed: tuple[str, ...]
+
+
+class Status(_View):
+    """All of it."""
+
+    version: str
+    words: str
+    is_ready: bool
+    notices: tuple[str, ...]
+    started_at: float
+    cameras: tuple[Camera, ...]
+    mosaics: tuple[Mosaic, ...]
+    processes: tuple[Process, ...]
+
+
+class Seen(_View):
+    """One frame on which something was seen, as a line of the sightings' files has it."""
+
+    model_config = ConfigDict(extra="allow")
+    camera: str
+    captured_at: str
+    sightings: tuple[dict[str, Any], ...]
+
+
+def make_api(read: Callable[[], Statistics], recent: Recent, version: str) -> APIRouter:
+    """Return the routes; ``read`` is called on the HTTP thread and must not block."""
+    api = APIRouter(prefix="/api/v1", tags=["v1"])
+    streams = asyncio.Semaphore(_SLOTS)
+
+    @api.get("/status")
+    async def status() -> Status:
+        """Everything at once."""
+        return status_of(read(), version)
+
+    @api.get("/cameras")
+    async def cameras() -> tuple[Camera, ...]:
+        """All enabled cameras."""
+        return tuple(map(_camera, read().cameras))
+
+    @api.get("/cameras/{name}")
+    async def camera(name: str) -> Camera:
+        """One camera."""
+        for each in read().cameras:
+            if each.name == name:
+                return _camera(each)
+        raise HTTPException(404, "there is no such enabled camera")
+
+    @api.get("/mosaics")
+    async def mosaics() -> tuple[Mosaic, ...]:
+        """All mosaics."""
+        return tuple(map(_mosaic, read().mosaics))
+
+    @api.get("/workers")
+    async def workers() -> tuple[Process, ...]:
+        """All workers."""
+        return tuple(_process(each) for each in read().children if each.kind == "worker")
+
+    @api.get("/sightings", response_model=list[Seen])
+    async def sightings(
+        camera: Annotated[str | None, Query(description="Of this camera alone.")] = None,
+        limit: Annotated[int, Query(ge=1, le=500)] = 50,
+    ) -> Response:
+        """The last frames on which something was seen, newest first."""
+        found = [tile for _, tile in recent.sightings() if camera in (None, tile.camera)]
+        lines = [line for tile in reversed(found) if (line := _line(tile))][:limit]
+        return Response(f"[{','.join(lines)}]", media_type="application/json")
+
+    @api.get("/events", response_class=StreamingResponse)
+    async def events(request: Request) -> StreamingResponse:
+        """What happens from now on, as server-sent events: `sighting` and `transition`."""
+        if streams.locked():
+            raise HTTPException(503, f"{_SLOTS} streams are open already", headers={"Retry-After": "10"})
+
+        async def stream() -> AsyncIterator[str]:
+            async with streams:
+                async for event in _events(recent, request.is_disconnected):
+                    yield event
+
+        return StreamingResponse(stream(), media_type="text/event-stream", headers={"Cache-Control": "no-store"})
+
+    return api
+
+
+async def _events(recent: Recent, has_gone: Callable[[], Any]) -> AsyncIterator[str]:
+    last, silent_s = recent.last, 0.0
+    yield ": mosaicd\n\n"
+    while not await has_gone():
+        found = [(number, "sighting", line) for number, tile in recent.sightings(last) if (line := _line(tile))]
+        found += [(number, "transition", json.dumps(asdict(each))) for number, each in recent.transitions(last)]
+        for number, kind, data in sorted(found):
+            yield f"id: {number}\nevent: {kind}\ndata: {data}\n\n"
+            last = max(last, number)
+        silent_s = 0.0 if found else silent_s + POLL_S
+        if silent_s >= KEEP_ALIVE_S:
+            silent_s = 0.0
+            yield ": still here\n\n"
+        await asyncio.sleep(POLL_S)
+
+
+def _line(tile: SightedTile) -> str:
+    """As the sightings' files have it; empty for one with a number that is none."""
+    try:
+        return line_of(tile).decode().strip()
+    except ValueError:
+        return ""
+
+
+def status_of(now: Statistics, version: str) -> Status:
+    """Return the whole document. Pure."""
+    return Status(
+        version=version,
+        words=now.words,
+        is_ready=now.is_ready,
+        notices=now.notices,
+        started_at=now.started_at,
+        cameras=tuple(map(_camera, now.cameras)),
+        mosaics=tuple(map(_mosaic, now.mosaics)),
+        processes=tuple(map(_process, now.children)),
+    )
+
+
+def _camera(camera: CameraStatistics) -> Camera:
+    return Camera(
+        name=camera.name,
+        mosaic=camera.mosaic,
+        tile=camera.tile,
+        is_up=camera.is_up,
+        state=camera.state.value,
+        reason=camera.reason.value if camera.reason else None,
+        since_s=camera.since_s,
+        is_asleep=camera.is_asleep,
+        flaws=tuple(flaw.value for flaw in camera.flaws),
+        frame_wh=camera.source_wh,
+        last_frame_at=camera.last_frame_at,
+        key_frame_interval_s=camera.gop_s,
+        connects=camera.counts.connects,
+        failures={reason.value: count for reason, count in camera.failures.items()},
+        received_bytes=camera.counts.bytes,
+        frames_received=camera.counts.packets,
+        frames_decoded=camera.counts.frames,
+        frames_analyzed=camera.analyzed,
+        frames_dropped=camera.dropped,
+        sightings=camera.sightings,
+        cpu_s=camera.cpu_s,
+    )
+
+
+def _mosaic(mosaic: MosaicStatistics) -> Mosaic:
+    return Mosaic(**{name: getattr(mosaic, name) for name in Mosaic.model_fields})
+
+
+def _process(child: ChildStatistics) -> Process:
+    same = {name: getattr(child, name) for name in Process.model_fields if name != "changed"}
+    return Process(**same, changed=child.steps)

@@ -1,0 +1,200 @@
+"""The commands `mosaicd status` and `mosaicd tail`: what the daemon shows over HTTP, for a person in a terminal.
+
+Light on purpose: only typer is imported at the top.
+"""
+
+import json
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from http.client import HTTPResponse
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from daemon.cliask import fail
+from daemon.clioutput import print_tables
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+UrlOption = Annotated[
+    str | None,
+    typer.Option("--url", metavar="URL", help="Where the daemon answers; the settings say it otherwise."),
+]
+SettingsOption = Annotated[
+    Path, typer.Option("--settings", metavar="FILE", help="The daemon's settings, which name its address.")
+]
+SETTINGS = Path("/etc/mosaicd/mosaicd.yaml")
+ANSWER_S = 5.0
+
+STATUS_EPILOG = (
+    "[bold]Examples[/bold]\n\n"
+    "mosaicd status\n\n"
+    "mosaicd status --watch\n\n"
+    "mosaicd status --json | jq '.cameras[] | select(.is_up | not).name'\n\n"
+    "Exit code: 0 if every mosaic is answered, 1 if not, or if no daemon answers."
+)
+TAIL_EPILOG = (
+    "[bold]Examples[/bold]\n\n"
+    "mosaicd tail\n\n"
+    "mosaicd tail --camera gate --label person\n\n"
+    "mosaicd tail --json | jq -r .camera"
+)
+
+
+def status(
+    *,
+    watch: Annotated[bool, typer.Option("--watch", help="Show it anew every second, until Ctrl-C.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="The whole document instead of tables.")] = False,
+    settings: SettingsOption = SETTINGS,
+    url: UrlOption = None,
+) -> None:
+    """Show cameras, mosaics and workers of the daemon that runs."""
+    base = url or _url(settings)
+    if watch:
+        _watch(base)
+        return
+    found = _get(base)
+    if as_json:
+        typer.echo(json.dumps(found, indent=2))
+    else:
+        typer.echo(f"{found['words']}\n")
+        print_tables(*_tables(found))
+        for notice in found["notices"]:
+            typer.echo(f"notice: {notice}")
+    raise typer.Exit(0 if found["is_ready"] else 1)
+
+
+def tail(
+    *,
+    camera: Annotated[str | None, typer.Option("--camera", help="Of this camera alone.")] = None,
+    label: Annotated[str | None, typer.Option("--label", help="With this label alone.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
+    settings: SettingsOption = SETTINGS,
+    url: UrlOption = None,
+) -> None:
+    """Print sightings, and cameras and workers that come and go, as they happen; until Ctrl-C."""
+    base = url or _url(settings)
+    try:
+        for kind, data in _events(base):
+            event = json.loads(data)
+            if line := _line(kind, event, camera, label):
+                typer.echo(data if as_json else line)
+    except KeyboardInterrupt:
+        raise typer.Exit(0) from None
+    fail("tail", f"the daemon at {base} has ended the stream")
+
+
+def _line(kind: str, event: dict[str, Any], camera: str | None, label: str | None) -> str:
+    """Return what a person reads of an event; empty if it is not wanted."""
+    if kind == "transition":
+        if label is not None or camera not in (None, event["name"]):
+            return ""
+        stamp = time.strftime("%H:%M:%S", time.localtime(event["at"]))
+        why = ": ".join(text for text in (event["reason"], event["detail"]) if text)
+        return f"{stamp} {event['kind']} {event['name']} {event['state']}{f' ({why})' if why else ''}"
+    if camera not in (None, event["camera"]):
+        return ""
+    seen = [f"{s['label']} {s['score']:.2f}" for s in event["sightings"] if label in (None, s["label"])]
+    return f"{event['captured_at'][11:19]}Z {event['camera']}: {', '.join(seen)}" if seen else ""
+
+
+def _events(base: str) -> Iterator[tuple[str, str]]:
+    """Yield kind and data of each server-sent event."""
+    kind = ""
+    with _open(f"{base}/api/v1/events", within_s=60.0) as stream:
+        for raw in stream:
+            key, _, value = raw.decode().rstrip("\n").partition(": ")
+            if key == "event":
+                kind = value
+            elif key == "data":
+                yield kind, value
+
+
+def _watch(base: str) -> None:
+    from rich.console import Group
+    from rich.live import Live
+
+    try:
+        with Live(refresh_per_second=4, screen=True) as live:
+            while True:
+                found = _get(base)
+                live.update(Group(found["words"], "", *_tables(found)))
+                time.sleep(1.0)
+    except KeyboardInterrupt:
+        return
+
+
+def _tables(found: dict[str, Any]) -> "list[Table]":
+    from rich.table import Table
+
+    def table(*headings: str) -> Table:
+        made = Table(box=None, pad_edge=False, header_style="bold")
+        for heading in headings:
+            made.add_column(heading.strip("#"), justify="right" if heading.startswith("#") else "left", no_wrap=True)
+        return made
+
+    cameras = table("camera", "mosaic", "state", "#for", "#received", "#analyzed", "#dropped", "#seen", "flaws")
+    for c in found["cameras"]:
+        state = "[green]up[/green]" if c["is_up"] else f"[red]{c['reason'] or c['state']}[/red]"
+        state = "[green]asleep[/green]" if c["is_up"] and c["is_asleep"] else state
+        dropped = sum(n for reason, n in c["frames_dropped"].items() if reason not in ("rate", "undecoded"))
+        seen = sum(c["sightings"].values())
+        numbers = (c["frames_received"], c["frames_analyzed"], dropped, seen)
+        flaws = ", ".join(c["flaws"]) or "-"
+        cameras.add_row(c["name"], c["mosaic"], state, _age(c["since_s"]), *map(str, numbers), flaws)
+    mosaics = table("mosaic", "worker", "state", "#last answer", "#answered", "#shed")
+    for m in found["mosaics"]:
+        state = m["apart"] or ("answered" if m["is_answered"] else "not answered")
+        state = f"[green]{state}[/green]" if state == "answered" else f"[red]{state}[/red]"
+        age = "-" if m["last_answer_age_s"] is None else f"{m['last_answer_age_s']:.1f} s"
+        mosaics.add_row(m["name"], m["worker"] or "-", state, age, str(m["answered"]), f"{m['shed_ratio']:.0%}")
+    workers = table("process", "device", "state", "#generation", "#memory", "#of", "#deaths", "last cause", "changed")
+    for p in found["processes"]:
+        state = f"[green]{p['phase']}[/green]" if p["is_up"] else f"[red]{p['phase']}[/red]"
+        limit = "-" if p["memory_limit_mib"] is None else f"{p['memory_limit_mib']} MiB"
+        row = (str(p["generation"]), f"{p['memory_mib']:.0f} MiB", limit, str(sum(p["restarts"].values())))
+        changed = ", ".join(p["changed"]).replace("_", " ") or "-"
+        workers.add_row(p["name"], p["device"] or "-", state, *row, p["last_cause"] or "-", changed)
+    return [cameras, mosaics, workers]
+
+
+def _age(seconds: float) -> str:
+    for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
+        if seconds >= size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds:.0f} s"
+
+
+def _url(settings: Path) -> str:
+    """Return where the daemon of these settings answers; end the command where they do not say it."""
+    from daemon.problems import ConfigError
+    from daemon.settings import load_settings
+
+    try:
+        http = load_settings(settings).http
+    except ConfigError as error:
+        fail("status", f"{error}\nor say --url http://ADDRESS:PORT")
+    if not http.port:
+        fail("status", f"{settings} lets the port be chosen at the start: say --url http://ADDRESS:PORT")
+    return f"http://{http.address}:{http.port}"
+
+
+def _get(base: str) -> dict[str, Any]:
+    with _open(f"{base}/api/v1/status", within_s=ANSWER_S) as answer:
+        found: dict[str, Any] = json.load(answer)
+    return found
+
+
+def _open(url: str, within_s: float) -> HTTPResponse:
+    try:
+        answer: HTTPResponse = urllib.request.urlopen(url, timeout=within_s)
+    except urllib.error.HTTPError as error:
+        fail("status", f"{url} answers {error.code} {error.reason}: is it a mosaicd of this version?")
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "reason", error)
+        fail("status", f"no daemon answers at {url}: {reason}; is it running (systemctl status mosaicd)?")
+    return answer
