@@ -8,6 +8,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from datetime import datetime
 from http.client import HTTPResponse
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -61,8 +62,10 @@ def status(
     if as_json:
         typer.echo(json.dumps(found, indent=2))
     else:
-        typer.echo(f"{found['words']}\n")
-        print_tables(*_tables(found))
+        typer.echo(found["words"])
+        for each in _tables(found):
+            typer.echo("")
+            print_tables(each)
         for notice in found["notices"]:
             typer.echo(f"notice: {notice}")
     raise typer.Exit(0 if found["is_ready"] else 1)
@@ -98,8 +101,15 @@ def _line(kind: str, event: dict[str, Any], camera: str | None, label: str | Non
         return f"{stamp} {event['kind']} {event['name']} {event['state']}{f' ({why})' if why else ''}"
     if camera not in (None, event["camera"]):
         return ""
-    seen = [f"{s['label']} {s['score']:.2f}" for s in event["sightings"] if label in (None, s["label"])]
-    return f"{event['captured_at'][11:19]}Z {event['camera']}: {', '.join(seen)}" if seen else ""
+    best: dict[str, list[float]] = {}
+    for seen in event["sightings"]:
+        if label in (None, seen["label"]):
+            best.setdefault(seen["label"], []).append(seen["score"])
+    if not best:
+        return ""
+    words = (f"{len(scores)} {name} ({max(scores):.2f})" for name, scores in best.items())
+    captured_at = datetime.fromisoformat(event["captured_at"]).astimezone()
+    return f"{captured_at:%H:%M:%S} {event['camera']}: {', '.join(words)}"
 
 
 def _events(base: str) -> Iterator[tuple[str, str]]:

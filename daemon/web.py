@@ -26,6 +26,7 @@ _JOIN_AFTER_FORCE_S = 1.0
 _FRONT = """\
 mosaicd
 
+/api/v1/status  cameras, mosaics and workers as JSON; /api/v1/openapi.json describes all of /api/v1
 /metrics  for Prometheus
 /healthz  200 while the supervision loop turns
 /readyz   200 while every enabled mosaic is answered; else the mosaics that are not, and why
