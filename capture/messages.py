@@ -342,6 +342,12 @@ class Unassign(Message, frozen=True):
     slot_id: int
 
 
+class Watch(Message, frozen=True):
+    """Draw pictures of these mosaics now and then, of no others: somebody looks at them."""
+
+    mosaics: tuple[str, ...]
+
+
 # --- worker -> supervisor --------------------------------------------------------------------------------------------
 
 
@@ -394,6 +400,13 @@ class Answer(Message, frozen=True):
     tiles: tuple[TileAnswer, ...]
 
 
+class Picture(Message, frozen=True):
+    """A mosaic for people to look at. Carries a descriptor: sealed memory that holds a JPEG."""
+
+    mosaic: str
+    canvas_number: int
+
+
 class WorkerReport(Message, frozen=True):
     """Sign of life and counters of a worker, about once a second."""
 
@@ -413,7 +426,7 @@ class LastWords(Message, frozen=True):
     message: str
 
 
-FromSupervisor = CaptureSetup | OpenMosaic | CloseMosaic | Load | Assign | Unassign | Stop
+FromSupervisor = CaptureSetup | OpenMosaic | CloseMosaic | Load | Assign | Unassign | Watch | Stop
 FromCapture = Ready | SlotOpened | CameraTransition | CameraNotice | CaptureReport | LastWords
-FromWorker = Loading | Ready | Taking | Answer | WorkerReport | LastWords
+FromWorker = Loading | Ready | Taking | Answer | Picture | WorkerReport | LastWords
 FromChild = FromCapture | FromWorker

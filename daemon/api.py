@@ -8,17 +8,20 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
 from dataclasses import asdict
+from email.utils import formatdate
 from typing import Annotated, Any
 
 from fastapi import APIRouter, HTTPException, Query, Request
 from fastapi.responses import Response, StreamingResponse
 from pydantic import BaseModel, ConfigDict
 
+from daemon.pictures import Pictures
 from daemon.recent import Recent
 from daemon.sinks.jsonl import SightedTile, line_of
 from daemon.statistics import CameraStatistics, ChildStatistics, MosaicStatistics, Statistics
 
 POLL_S = 0.25
+PICTURE_S = 2.0
 KEEP_ALIVE_S = 15.0
 """Proxies end a connection over which nothing comes for a minute or so."""
 _SLOTS = 16
@@ -105,6 +108,18 @@ class Status(_View):
     processes: tuple[Process, ...]
 
 
+class Change(_View):
+    """A camera or a process that came up or went down."""
+
+    at: float
+    """Wall clock, seconds since 1970."""
+    kind: str
+    name: str
+    state: str
+    reason: str
+    detail: str
+
+
 class Seen(_View):
     """One frame on which something was seen, as a line of the sightings' files has it."""
 
@@ -114,7 +129,7 @@ class Seen(_View):
     sightings: tuple[dict[str, Any], ...]
 
 
-def make_api(read: Callable[[], Statistics], recent: Recent, version: str) -> APIRouter:
+def make_api(read: Callable[[], Statistics], recent: Recent, pictures: Pictures, version: str) -> APIRouter:
     """Return the routes; ``read`` is called on the HTTP thread and must not block."""
     api = APIRouter(prefix="/api/v1", tags=["v1"])
     streams = asyncio.Semaphore(_SLOTS)
@@ -142,6 +157,29 @@ def make_api(read: Callable[[], Statistics], recent: Recent, version: str) -> AP
         """All mosaics."""
         return tuple(map(_mosaic, read().mosaics))
 
+    @api.get("/mosaics/{name}/picture", response_class=Response, responses={200: {"content": {"image/jpeg": {}}}})
+    async def picture(
+        name: str,
+        after: Annotated[int, Query(ge=0, description="Only one newer than this number is wanted.")] = 0,
+    ) -> Response:
+        """What the mosaic shows, boxes drawn: drawn only while somebody asks. Its number is its ETag.
+
+        204 where none has come in two seconds: nothing moves, or nobody answers the mosaic.
+        """
+        if name not in {mosaic.name for mosaic in read().mosaics}:
+            raise HTTPException(404, "there is no such mosaic")
+        for _ in range(int(PICTURE_S / POLL_S)):
+            shot = pictures.ask(name)
+            if shot is not None and shot.number > after:
+                headers = {
+                    "Cache-Control": "no-store",
+                    "ETag": f'"{shot.number}"',
+                    "Last-Modified": formatdate(shot.at, usegmt=True),
+                }
+                return Response(shot.jpeg, media_type="image/jpeg", headers=headers)
+            await asyncio.sleep(POLL_S)
+        return Response(status_code=204)
+
     @api.get("/workers")
     async def workers() -> tuple[Process, ...]:
         """All workers."""
@@ -156,6 +194,11 @@ def make_api(read: Callable[[], Statistics], recent: Recent, version: str) -> AP
         found = [tile for _, tile in recent.sightings() if camera in (None, tile.camera)]
         lines = [line for tile in reversed(found) if (line := _line(tile))][:limit]
         return Response(f"[{','.join(lines)}]", media_type="application/json")
+
+    @api.get("/transitions")
+    async def transitions() -> tuple[Change, ...]:
+        """What came and went last, newest first."""
+        return tuple(Change(**asdict(each)) for _, each in reversed(recent.transitions()))
 
     @api.get("/events", response_class=StreamingResponse)
     async def events(request: Request) -> StreamingResponse:

@@ -37,6 +37,8 @@ from daemon.logs import LogFormat, fields, set_up_logging
 from daemon.metrics import CONTENT_TYPE, make_registry, render
 from daemon.modelrun import CannotRunError, ModelRun, model_files, plan_runs
 from daemon.notify import Notifier, NotifyError, open_notifier
+from daemon.page import make_page
+from daemon.pictures import Pictures
 from daemon.recent import Recent
 from daemon.reload import Reloader, Trigger
 from daemon.roster import Roster
@@ -116,9 +118,11 @@ def _serve(
     except TakenError as error:
         return _fail(str(error), ExitCode.FAILURE)
     sinks = _sinks(settings)
-    recent = Recent()
+    recent, pictures = Recent(), Pictures()
     all_notices = (*configuration.notices, *notices)
-    supervisor = Supervisor(job, sinks, notifier, notices=all_notices, control=control, recent=recent)
+    supervisor = Supervisor(
+        job, sinks, notifier, notices=all_notices, control=control, recent=recent, pictures=pictures
+    )
     roster.mended = lambda: supervisor.show(notices)
     reloader = supervisor.reloader = Reloader(roster, supervisor)
     saved = FileWatch(configuration.roster_path, lambda: reloader.request(Trigger("saved", is_quiet=True)))
@@ -128,7 +132,7 @@ def _serve(
         lambda: render(registry),
         lambda: time.monotonic() - supervisor.turned_s,
         CONTENT_TYPE,
-        routers=[make_api(lambda: supervisor.statistics, recent, version("mosaicd"))],
+        routers=[make_api(lambda: supervisor.statistics, recent, pictures, version("mosaicd")), make_page()],
     )
     http = HttpServer(app, listener)
     wake_read, wake_write = socket.socketpair()

@@ -20,11 +20,11 @@ from capture.messages import (
     Answer,
     Assign,
     CameraNotice,
-    CameraState,
     CameraTransition,
     CaptureReport,
     CloseMosaic,
     FromChild,
+    Picture,
     Ready,
     SlotOpened,
     Taking,
@@ -39,11 +39,12 @@ from daemon.control import Control
 from daemon.crew import Born, Crew, Died, Event, Heard
 from daemon.desk import Desk
 from daemon.job import Job
+from daemon.journal import Journal
 from daemon.ledger import Ledger
 from daemon.lifecycle import Phase
-from daemon.logs import fields
 from daemon.notify import Notifier
-from daemon.recent import Recent, Transition
+from daemon.pictures import Pictures
+from daemon.recent import Recent
 from daemon.records import Record
 from daemon.recovery import Recovery
 from daemon.reload import Reloader
@@ -83,6 +84,7 @@ class Supervisor:
         notices: tuple[str, ...] = (),
         control: Control | None = None,
         recent: Recent | None = None,
+        pictures: Pictures | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._job = job
@@ -90,6 +92,7 @@ class Supervisor:
         self._notifier = notifier
         self._notices = notices
         self._recent = recent or Recent()
+        self._pictures = pictures or Pictures()
         self._clock = clock
         groups = {CAPTURE: [Child(spec) for spec, _ in job.captures.values()]}
         for worker in job.workers:
@@ -105,6 +108,7 @@ class Supervisor:
         self._desk = Desk(control, self._workforce, self._records, self._lives, self._crew.restart) if control else None
         self._recovery = Recovery(self._workforce.workers)
         self._captures = CaptureForce(job)
+        self._journal = Journal(self._recent, self._ledger)
         self._submitted: SimpleQueue[tuple[Job, bool, Future[Difference]]] = SimpleQueue()
         self.reloader: Reloader | None = None
         """Who reads the roster again; set before the loop turns."""
@@ -157,6 +161,8 @@ class Supervisor:
             while not self._submitted.empty():
                 self._consider(*self._submitted.get())
             self._workforce.place(self._clock())
+            for name, order in self._pictures.orders(self._seating.seats).items():
+                self._tell(self._lives[name], order)
         now_s = self._clock()
         if now_s - self._published_s >= PUBLISH_S:
             lag_s = now_s - self._published_s - PUBLISH_S
@@ -196,7 +202,7 @@ class Supervisor:
                 if child.spec.kind == CAPTURE and cause is Cause.CRASH:
                     self._blame(child.spec.name, stderr)
                 self._records[child.spec.name].turn_over(cause)
-                self._note(child.spec.kind, child.spec.name, "down", cause or "asked")
+                self._journal.child_has_ended(child.spec.kind, child.spec.name, cause)
                 self._clear_away(child, cause)
 
     def _brief(self, child: Child) -> None:
@@ -222,20 +228,15 @@ class Supervisor:
                 return True
             case Ready(memory_mib, detail):
                 record.memory_mib = memory_mib
-                self._note(child.spec.kind, name, "up")
-                log.info("child ready", extra=fields(child=name, memory_mib=round(memory_mib), detail=detail))
+                self._journal.child_is_ready(child.spec.kind, name, memory_mib, detail)
                 if child.spec.kind == CAPTURE:
                     child.life = lifecycle.owe(child.life, now_s)
             case CameraTransition():
                 self._captures.check_own(name, {message.camera})
-                if self._ledger.note_transition(message, now_s):
-                    self._log_transition(message)
-            case CameraNotice(camera, epoch, detail, flaw, is_over):
-                self._captures.check_own(name, {camera})
-                if self._ledger.is_current(camera, epoch):
-                    level = logging.INFO if is_over or flaw is None else logging.WARNING
-                    words = "camera flaw over" if is_over else "camera flaw" if flaw else "camera notice"
-                    log.log(level, words, extra=fields(camera=camera, flaw=flaw, detail=detail))
+                self._journal.camera_changed(message, now_s)
+            case CameraNotice():
+                self._captures.check_own(name, {message.camera})
+                self._journal.camera_noticed(message)
             case CaptureReport():
                 self._captures.check_own(name, {c.camera for c in message.cameras}, {m.mosaic for m in message.mosaics})
                 record.cpu_s, record.memory_mib = message.cpu_s, message.memory_mib
@@ -261,6 +262,9 @@ class Supervisor:
                 self._recent.offer(tiles)
                 for sink in self._sinks:
                     sink.offer(tiles)
+            case Picture() if len(fds) == 1:
+                if self._seating.seats.get(message.mosaic) == name:
+                    self._pictures.put(message, fds[0])
             case WorkerReport():
                 record.cpu_s, record.memory_mib, record.stale = message.cpu_s, message.memory_mib, message.stale
                 self._crew.quotas[name] = replace(self._crew.quotas[name], last_mib=message.memory_mib)
@@ -310,6 +314,7 @@ class Supervisor:
             self._recovery.note_slots_gone(mosaics)
             self._ledger.note_capture_gone(mosaics, now_s)
             return
+        self._pictures.forget(name)
         self._workforce.note_death(name, cause, now_s)
         if cause is not None:
             self._recovery.note_death(name, self._seating.answered_by(name), now_s)
@@ -321,8 +326,7 @@ class Supervisor:
         """Find the camera whose decoder crashed its process, and keep it away if it was not the first time."""
         if (blamed := self._captures.blame(capture, stderr, self._clock(), random.random())) is not None:
             camera, hold_s = blamed
-            self._ledger.note_crash(camera)
-            log.error("camera crashed its process", extra=fields(camera=camera, child=capture, hold_s=round(hold_s)))
+            self._journal.camera_crashed(camera, capture, hold_s)
 
     def _tell(self, child: Child, message: msgspec.Struct, fds: tuple[int, ...] = ()) -> None:
         if not child.send(message, fds) and child.life.phase in (Phase.STARTING, Phase.UP):
@@ -370,14 +374,3 @@ class Supervisor:
         elif status != self._status:
             self._notifier.status(status)
         self._status = status
-
-    def _note(self, kind: str, name: str, state: str, reason: str = "", detail: str = "") -> None:
-        self._recent.note(Transition(time.time(), kind, name, state, reason, detail))
-
-    def _log_transition(self, told: CameraTransition) -> None:
-        is_up = told.state is CameraState.STREAMING
-        self._note("camera", told.camera, "up" if is_up else "down", told.reason or "", told.detail)
-        if is_up:
-            log.info("camera up", extra=fields(camera=told.camera))
-        else:
-            log.warning("camera down", extra=fields(camera=told.camera, reason=told.reason, detail=told.detail))

@@ -14,7 +14,7 @@ from typing import Any
 
 import uvicorn
 from fastapi import APIRouter, FastAPI, Response
-from fastapi.responses import JSONResponse, PlainTextResponse
+from fastapi.responses import JSONResponse
 
 from daemon.statistics import CameraStatistics, MosaicStatistics, Statistics
 
@@ -22,15 +22,6 @@ log = logging.getLogger(__name__)
 
 _BACKLOG = 128
 _JOIN_AFTER_FORCE_S = 1.0
-
-_FRONT = """\
-mosaicd
-
-/api/v1/status  cameras, mosaics and workers as JSON; /api/v1/openapi.json describes all of /api/v1
-/metrics  for Prometheus
-/healthz  200 while the supervision loop turns
-/readyz   200 while every enabled mosaic is answered; else the mosaics that are not, and why
-"""
 
 
 class HttpError(Exception):
@@ -104,7 +95,7 @@ def make_app(
     max_age_s: float = 10.0,
     routers: Sequence[APIRouter] = (),
 ) -> FastAPI:
-    """Return the app with ``/``, ``/metrics``, ``/healthz`` and ``/readyz``, and what else ``routers`` have.
+    """Return the app with ``/metrics``, ``/healthz`` and ``/readyz``, and what else ``routers`` have.
 
     ``read_age_s`` gives the age of the snapshot in monotonic seconds: above ``max_age_s`` the supervision loop counts
     as stuck. All arguments are called on the HTTP thread and must not block.
@@ -113,10 +104,6 @@ def make_app(
     app = FastAPI(title="mosaicd", docs_url=None, redoc_url=None, openapi_url="/api/v1/openapi.json")
     for router in routers:
         app.include_router(router)
-
-    @app.get("/", include_in_schema=False)
-    async def front() -> Response:
-        return PlainTextResponse(_FRONT)
 
     @app.get("/metrics", include_in_schema=False)
     async def metrics() -> Response:

@@ -21,7 +21,20 @@ from capture.channel import Channel, ChannelClosedError
 from capture.child import adopt, leave, memory_mib, wait_readable
 from capture.exits import ExitCode
 from capture.layout import TILES, Canvas
-from capture.messages import Answer, Assign, Load, Loading, Ready, Stop, Taking, TileAnswer, Unassign, WorkerReport
+from capture.messages import (
+    Answer,
+    Assign,
+    Load,
+    Loading,
+    Picture,
+    Ready,
+    Stop,
+    Taking,
+    TileAnswer,
+    Unassign,
+    Watch,
+    WorkerReport,
+)
 from capture.slot import CanvasHeader, SlotError, SlotReader, TileHeader
 from inference.engine import (
     Detections,
@@ -35,6 +48,7 @@ from inference.engine import (
 )
 from inference.inputs import ModelInput, batches
 from inference.loading import load_engine
+from inference.pictures import Painter, sealed
 from inference.sightings import Wishes, answer_tiles
 
 REPORT_S = 1.0
@@ -105,6 +119,7 @@ class Worker:
         self._assignments: dict[int, Assignment] = {}
         w, h = load.canvas_wh
         self._pixels = np.zeros((load.batch, h, w, 3), np.uint8)
+        self._painter = Painter()
         self._turns = 0
         self._answered = 0
         self._stale = 0
@@ -121,6 +136,8 @@ class Worker:
                 if left := self._assignments.pop(slot_id, None):
                     self._torn += left.reader.torn
                     left.reader.close()
+            case Watch(mosaics):
+                self._painter.watch(mosaics)
             case Stop():
                 return False
         for fd in fds:
@@ -190,13 +207,14 @@ class Worker:
         ended = time.monotonic()
         names, stale_s = self._engine.labels, self._load.stale_s
         left = iter(found)
-        for each in read:
+        for index, each in enumerate(read):
             mine = list(islice(left, self._input.images_of(each.tiles)))
             placed = self._input.place(mine, each.tiles)
             tiles = answer_tiles(
                 each.header, placed, names, each.assignment.wishes, now_s=ended, stale_s=stale_s, tiles=each.tiles
             )
             self._tell(each, (ended - began) * len(mine) / len(found), tiles)
+            self._show(each, index, tiles, ended)
 
     def _tell(self, read: Read, inference_s: float, tiles: tuple[TileAnswer, ...]) -> None:
         header, assignment = read.header, read.assignment
@@ -205,6 +223,19 @@ class Worker:
         )
         assignment.seen = header.tiles
         self._answered += 1
+
+    def _show(self, read: Read, index: int, tiles: tuple[TileAnswer, ...], now_s: float) -> None:
+        """Send a picture of the canvas that was read into this place, if somebody looks at it."""
+        try:
+            jpeg = self._painter.paint(read.assignment.mosaic, self._pixels[index], read.header, tiles, now_s)
+        except Exception as error:  # noqa: BLE001 - who only looks must not bring a worker down
+            print(f"no more pictures: {type(error).__name__}: {error}", file=sys.stderr)
+            self._painter.watch(())
+            return
+        if jpeg is not None:
+            fd = sealed(jpeg)
+            self._channel.send(Picture(read.assignment.mosaic, read.header.number), (fd,))
+            os.close(fd)
 
 
 def model_input(message: Load) -> ModelInput:

@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 from capture.messages import Sighting
 from daemon.api import make_api
 from daemon.cli import app as cli
+from daemon.pictures import Pictures
 from daemon.recent import Recent, Transition
 from daemon.sinks.jsonl import SightedTile
 from daemon.web import HttpServer, bind, make_app
@@ -48,7 +49,7 @@ class Site:
 def site() -> Iterator[Site]:
     recent = Recent(kept=10)
     shown = [SNAPSHOT]
-    api = make_api(lambda: shown[-1], recent, "1.2.3")
+    api = make_api(lambda: shown[-1], recent, Pictures(), "1.2.3")
     server = HttpServer(make_app(lambda: shown[-1], lambda: b"", lambda: 0.0, routers=[api]), bind("127.0.0.1", 0))
     server.start()
     yield Site(server.address[1], recent, shown)
@@ -81,7 +82,16 @@ def test_the_document_describes_every_route(site: Site) -> None:
     assert status == 200
     assert set(found["paths"]) == {
         f"/api/v1/{path}"
-        for path in ("status", "cameras", "cameras/{name}", "mosaics", "workers", "sightings", "events")
+        for path in (
+            "status",
+            "cameras",
+            "cameras/{name}",
+            "mosaics",
+            "mosaics/{name}/picture",
+            "workers",
+            "sightings",
+            "events",
+        )
     }
     assert found["components"]["schemas"]["Camera"]["properties"]["frame_wh"]
 
@@ -166,7 +176,9 @@ def test_tail_prints_what_happens_and_what_is_wanted_alone(site: Site) -> None:
     recent = Recent()
     site = Site(0, recent)
     connection = HttpServer(
-        make_app(lambda: SNAPSHOT, lambda: b"", lambda: 0.0, routers=[make_api(lambda: SNAPSHOT, recent, "1")]),
+        make_app(
+            lambda: SNAPSHOT, lambda: b"", lambda: 0.0, routers=[make_api(lambda: SNAPSHOT, recent, Pictures(), "1")]
+        ),
         bind("127.0.0.1", 0),
     )
     connection.start()

@@ -117,13 +117,6 @@ def test_metrics_are_served_as_prometheus_wants_them(server: HttpServer) -> None
     assert reply.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
 
 
-def test_front_page_names_the_routes(server: HttpServer) -> None:
-    reply = get(server, "/")
-    assert reply.status == 200
-    assert reply.headers["content-type"].startswith("text/plain")
-    assert all(route in reply.body.decode() for route in ("/metrics", "/healthz", "/readyz"))
-
-
 def test_server_does_not_say_what_it_is_made_of(server: HttpServer) -> None:
     assert "server" not in get(server, "/healthz").headers
 

@@ -13,7 +13,7 @@ import pytest
 
 from capture.exits import ExitCode
 from capture.layout import Canvas, to_canvas
-from capture.messages import Answer, Assign, Load, Loading, Ready, Stop, Taking, Unassign, WorkerReport
+from capture.messages import Answer, Assign, Load, Loading, Picture, Ready, Stop, Taking, Unassign, Watch, WorkerReport
 from capture.slot import SlotWriter, TileHeader
 from daemon.child import Child, ChildSpec, Death
 from inference.worker import UNSERVED_S, Assignment
@@ -40,6 +40,8 @@ class Worker:
         self.child = Child(ChildSpec("w1", "worker", "inference.worker", environ))
         self.child.spawn()
         self.said: list[object] = []
+        self.fds: list[bytes] = []
+        """What lay in the descriptors that it sent."""
         fields = {
             "engine": "openvino",
             "precision": "float32",
@@ -65,7 +67,11 @@ class Worker:
 
     def hear(self) -> None:
         self.child.read_stderr()
-        self.said += [received.message for received in self.child.receive()]
+        for received in self.child.receive():
+            self.said.append(received.message)
+            for fd in received.fds:
+                self.fds.append(os.pread(fd, 1 << 20, 0))
+                os.close(fd)
 
     def wait_until(self, holds) -> None:
         end = time.monotonic() + DEADLINE_S
@@ -276,6 +282,22 @@ def test_it_says_what_it_takes_in_hand_before_it_answers(worker):
     assert [type(message) for message in told] == [Taking, Answer, Taking, Answer]
     assert worker.said[:2] == [Loading("engine"), Loading("warm_up")]
     assert told[0] == Taking((7,))
+    slot.close()
+
+
+def test_pictures_are_sent_while_somebody_looks_and_no_longer(worker):
+    slot = SlotWriter("m1", CANVAS)
+    assign(worker, slot, 1)
+    assert worker.child.send(Watch(("m1",)))
+    for number in (1, 2):
+        publish(slot, number, LABELS[:4])
+        worker.wait_until(lambda number=number: len(worker.answers()) == number)
+        if number == 1:
+            worker.wait_for(Picture)
+            assert worker.child.send(Watch(()))
+    worker.wait_until(lambda: any(isinstance(m, WorkerReport) and m.answered == 2 for m in worker.said))
+    assert [message for message in worker.said if isinstance(message, Picture)] == [Picture("m1", 1)]
+    assert worker.fds[0][:3] == b"\xff\xd8\xff"
     slot.close()
 
 

@@ -1,0 +1,245 @@
+// Shows what /api/v1 says: the status every two seconds, pictures while the page is seen, events as they come.
+// Whatever comes from outside becomes text, never markup.
+"use strict";
+
+const STATUS_MS = 2000, PICTURE_MS = 700, SHOWN = 100;
+const $ = (id) => document.getElementById(id);
+const shots = new Map(); // by mosaic: {number, image, url}
+let status = null;
+
+function make(tag, text = "", className = "") {
+  const made = document.createElement(tag);
+  made.textContent = text;
+  made.className = className;
+  return made;
+}
+
+function age(seconds) {
+  for (const [size, unit] of [[86400, "d"], [3600, "h"], [60, "min"]]) {
+    if (seconds >= size) return `${Math.round(seconds / size)} ${unit}`;
+  }
+  return `${Math.round(seconds)} s`;
+}
+
+function clock(moment) {
+  const made = make("time", new Date(moment).toLocaleTimeString());
+  made.dateTime = new Date(moment).toISOString();
+  return made;
+}
+
+function stateOf(camera) {
+  if (!camera.is_up) return [camera.reason || camera.state, camera.state === "connecting" ? "wait" : "bad"];
+  if (camera.flaws.length) return [camera.flaws.join(", "), "wait"];
+  return camera.is_asleep ? ["asleep", "good"] : ["live", "good"];
+}
+
+// --- mosaics ---
+
+function figureOf(mosaic) {
+  const id = `mosaic-${mosaic.name}`;
+  let figure = $(id);
+  if (figure) return figure;
+  figure = make("figure");
+  figure.id = id;
+  const picture = make("div", "", "picture"), image = make("img"), tiles = make("div", "", "tiles");
+  image.alt = `mosaic ${mosaic.name}`;
+  picture.append(image, tiles);
+  figure.append(picture, make("figcaption"));
+  $("wall").append(figure);
+  shots.set(mosaic.name, { number: 0, image, url: "" });
+  look(mosaic.name);
+  return figure;
+}
+
+function showMosaics(cameras) {
+  const names = new Set(status.mosaics.map((mosaic) => mosaic.name));
+  for (const [name, shot] of shots) {
+    if (names.has(name)) continue;
+    if (shot.url) URL.revokeObjectURL(shot.url);
+    shots.delete(name);
+    $(`mosaic-${name}`).remove();
+  }
+  for (const mosaic of status.mosaics) {
+    const figure = figureOf(mosaic);
+    const tiles = mosaic.cameras.map((name) => {
+      if (!name || !cameras.has(name)) return make("span");
+      const [state, colour] = stateOf(cameras.get(name));
+      const tile = make("a", "", state === "live" ? "live" : "");
+      tile.href = `#camera=${name}`;
+      tile.append(make("b", name), make("i", state, colour));
+      return tile;
+    });
+    const shown = figure.querySelector(".tiles");
+    if (!shown.contains(document.activeElement)) shown.replaceChildren(...tiles);
+    const words = mosaic.apart || (mosaic.is_answered ? "" : "not answered");
+    const shed = mosaic.shed_ratio > 0.1 ? ` · ${Math.round(100 * mosaic.shed_ratio)} % shed` : "";
+    figure.querySelector("figcaption").replaceChildren(
+      make("b", mosaic.name), make("span", `${mosaic.worker || "no worker"}${shed}`),
+      make("span", words || `${mosaic.last_answer_age_s.toFixed(1)} s ago`, words ? "bad" : ""));
+  }
+}
+
+async function look(name) {
+  while (shots.has(name)) {
+    const shot = shots.get(name);
+    if (!document.hidden) {
+      try {
+        const answer = await fetch(`api/v1/mosaics/${encodeURIComponent(name)}/picture?after=${shot.number}`);
+        if (answer.status === 200) {
+          shot.number = Number(answer.headers.get("etag").replaceAll('"', ""));
+          const before = shot.url;
+          shot.url = URL.createObjectURL(await answer.blob());
+          shot.image.src = shot.url;
+          if (before) URL.revokeObjectURL(before);
+          showCameraPicture(name);
+        }
+      } catch { /* the status says that the daemon is gone */ }
+    }
+    await new Promise((done) => setTimeout(done, PICTURE_MS));
+  }
+}
+
+// --- one camera ---
+
+function chosen() {
+  const match = /^#camera=(.+)$/.exec(location.hash);
+  return match && status ? status.cameras.find((camera) => camera.name === decodeURIComponent(match[1])) : null;
+}
+
+function showCamera() {
+  const camera = chosen();
+  $("camera").hidden = !camera;
+  if (!camera) return;
+  $("camera-title").textContent = camera.name;
+  $("camera-picture").setAttribute("aria-label", `what ${camera.name} shows`);
+  const counts = (of) => Object.entries(of).filter(([, n]) => n).map(([key, n]) => `${key} ${n}`).join(", ") || "none";
+  const facts = {
+    state: `${stateOf(camera)[0]} for ${age(camera.since_s)}`,
+    mosaic: `${camera.mosaic}, tile ${camera.tile + 1}`,
+    picture: camera.frame_wh.join(" × "),
+    "key frames": camera.key_frame_interval_s ? `every ${camera.key_frame_interval_s.toFixed(1)} s` : "not known",
+    frames: `${camera.frames_received} received, ${camera.frames_decoded} decoded, ${camera.frames_analyzed} analyzed`,
+    "not used": counts(camera.frames_dropped),
+    connects: `${camera.connects}; failures: ${counts(camera.failures)}`,
+    sightings: counts(camera.sightings),
+  };
+  $("camera-facts").replaceChildren(
+    ...Object.entries(facts).flatMap(([key, value]) => [make("dt", key), make("dd", value)]));
+}
+
+function showCameraPicture(mosaic) {
+  const camera = chosen();
+  if (!camera || camera.mosaic !== mosaic) return;
+  const image = shots.get(mosaic).image, canvas = $("camera-picture");
+  image.decode().then(() => {
+    const w = image.naturalWidth / 2, h = image.naturalHeight / 2;
+    canvas.width = w;
+    canvas.height = h;
+    canvas.getContext("2d").drawImage(image, (camera.tile % 2) * w, (camera.tile >> 1) * h, w, h, 0, 0, w, h);
+  }, () => {});
+}
+
+// --- tables ---
+
+function row(...cells) {
+  const made = make("tr");
+  made.append(...cells);
+  return made;
+}
+
+function showCameras() {
+  $("camera-rows").replaceChildren(...status.cameras.map((camera) => {
+    const [state, colour] = stateOf(camera), link = make("a", camera.name), name = make("td");
+    link.href = `#camera=${camera.name}`;
+    name.append(link);
+    const unused = Object.entries(camera.frames_dropped).filter(([why]) => why !== "rate" && why !== "undecoded");
+    const seen = Object.values(camera.sightings).reduce((a, b) => a + b, 0);
+    return row(
+      name, make("td", state, colour), make("td", age(camera.since_s), "number"), make("td", camera.frame_wh.join(" × ")),
+      make("td", camera.frames_analyzed, "number"), make("td", unused.reduce((a, [, n]) => a + n, 0), "number"),
+      make("td", seen, "number"), make("td", camera.flaws.join(", ") || "–"));
+  }));
+}
+
+function showWorkers() {
+  $("worker-rows").replaceChildren(...status.processes.map((each) => {
+    const memory = make("td");
+    if (each.memory_limit_mib) {
+      const bar = make("progress", "", "quota");
+      bar.max = each.memory_limit_mib;
+      bar.value = each.memory_mib;
+      memory.append(bar);
+    }
+    memory.append(`${Math.round(each.memory_mib)}${each.memory_limit_mib ? ` of ${each.memory_limit_mib}` : ""} MiB`);
+    const deaths = Object.entries(each.restarts).filter(([, n]) => n);
+    const total = make("td", deaths.reduce((a, [, n]) => a + n, 0), "number");
+    total.title = deaths.map(([cause, n]) => `${cause}: ${n}`).join(", ");
+    return row(
+      make("td", each.name), make("td", each.device || "–"), make("td", each.phase, each.is_up ? "good" : "bad"), memory,
+      make("td", each.generation, "number"), total, make("td", each.last_cause || "–"),
+      make("td", each.changed.join(", ").replaceAll("_", " ") || "–"));
+  }));
+}
+
+// --- what happens ---
+
+function add(list, item) {
+  list.prepend(item);
+  while (list.childElementCount > SHOWN) list.lastElementChild.remove();
+}
+
+function showSighting(event) {
+  const best = new Map();
+  for (const seen of event.sightings) best.set(seen.label, [...(best.get(seen.label) || []), seen.score]);
+  const words = [...best].map(([label, scores]) => `${scores.length} ${label} (${Math.max(...scores).toFixed(2)})`);
+  const item = make("li");
+  item.append(clock(event.captured_at), `${event.camera}: ${words.join(", ")}`);
+  add($("sightings"), item);
+}
+
+function showTransition(event) {
+  const item = make("li"), why = [event.reason, event.detail].filter(Boolean).join(": ");
+  item.append(
+    clock(event.at * 1000), `${event.kind} ${event.name} `, make("b", event.state, event.state === "up" ? "good" : "bad"),
+    why ? ` (${why})` : "");
+  add($("transitions"), item);
+}
+
+function listen() {
+  const events = new EventSource("api/v1/events");
+  events.addEventListener("sighting", (event) => showSighting(JSON.parse(event.data)));
+  events.addEventListener("transition", (event) => showTransition(JSON.parse(event.data)));
+}
+
+// --- all of it ---
+
+async function refresh() {
+  try {
+    const answer = await fetch("api/v1/status");
+    status = await answer.json();
+    $("words").textContent = status.words;
+    $("words").className = status.is_ready ? "good" : "wait";
+    $("notices").replaceChildren(...status.notices.map((notice) => make("li", notice)));
+    $("notices").hidden = !status.notices.length;
+    showMosaics(new Map(status.cameras.map((camera) => [camera.name, camera])));
+    showCamera();
+    showCameras();
+    showWorkers();
+  } catch (error) {
+    $("words").textContent = `the daemon does not answer (${error.message})`;
+    $("words").className = "bad";
+  }
+}
+
+addEventListener("hashchange", () => {
+  showCamera();
+  if (chosen()) {
+    showCameraPicture(chosen().mosaic);
+    $("camera").scrollIntoView();
+  }
+});
+refresh().then(() => fetch("api/v1/sightings?limit=20")).then((answer) => answer.json()).then((seen) => {
+  for (const event of seen.reverse()) showSighting(event);
+  listen();
+});
+setInterval(() => document.hidden || refresh(), STATUS_MS);
