@@ -25,5 +25,8 @@ class ExitCode(IntEnum):
     """The device could not be taken."""
     MODEL = 73
     """The model can never work: missing, malformed, or of another cfg. Never retried."""
+    QUOTA = 75
+    """Its memory quota is nearly used up, so it left in good order, all answered; only an exit gives it back
+    (EX_TEMPFAIL: to be tried again)."""
     CONFIG = 78
     """Settings or roster are wrong (EX_CONFIG). Never retried by systemd."""

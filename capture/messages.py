@@ -417,6 +417,7 @@ class WorkerReport(Message, frozen=True):
     """Reads that the writer overtook; each was read again."""
     cpu_s: float
     memory_mib: float
+    """Resident."""
 
 
 class LastWords(Message, frozen=True):

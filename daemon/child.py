@@ -20,6 +20,7 @@ import msgspec
 from capture.channel import Channel, ChannelClosedError, ProtocolError, Received
 from capture.messages import FromChild, LastWords
 from daemon.lifecycle import Command, Life
+from inference.headroom import data_mib
 
 STDERR_LINES = 40
 LINE_BYTES = 500
@@ -82,6 +83,13 @@ class Child:
         Its own children's too: while one builds a model's graph for it, it only waits.
         """
         return tree_cpu_ticks(self.pid) if self.pid is not None else 0
+
+    def data_mib(self) -> float | None:
+        """Return what RLIMIT_DATA counts of its living generation; None if it is gone, or about to be."""
+        try:
+            return data_mib(Path(f"/proc/{self.pid}")) or None
+        except (OSError, IndexError):
+            return None
 
     @property
     def descriptors(self) -> tuple[int, int, int]:

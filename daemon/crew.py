@@ -69,7 +69,10 @@ class Quota:
 
     limit_mib: int | None = None
     last_mib: float | None = None
+    """Of what the limit counts, when it was last looked at."""
     on_gpu: bool = False
+    rise_mib: float = 0.0
+    """By how much `last_mib` was more than at the look before."""
 
 
 class Crew:
@@ -89,7 +92,7 @@ class Crew:
         self._groups = {name: list(group) for name, group in groups.items()}
         self._suspended: set[str] = set()
         self.quotas: dict[str, Quota] = {}
-        """By child; kept up to date by the supervisor."""
+        """By child, of those that have one."""
         self._policies = policies
         self._start_concurrency = start_concurrency
         self._clock = clock
@@ -188,6 +191,8 @@ class Crew:
         now_s = self._clock()
         if child.life.phase is Phase.STARTING:
             self._look_at_start(child, now_s)
+        if child.spec.name in self.quotas:
+            self._look_at_memory(child)
         before = child.life
         self._perform(child, lifecycle.tick(child.life, now_s, self._policy(child), self._may_start(child)))
         if child.life.generation == before.generation:
@@ -209,6 +214,14 @@ class Crew:
         if ticks != self._start_ticks.get(child.spec.name):
             self._start_ticks[child.spec.name] = ticks
             child.life = lifecycle.get_on(child.life, now_s)
+
+    def _look_at_memory(self, child: Child) -> None:
+        """From outside and each turn: how near the wall it was tells what a signal meant, and reports are too rare."""
+        quota = self.quotas[child.spec.name]
+        # A GPU worker's limit is of the device's memory: no two to compare.
+        if quota.limit_mib is not None and not quota.on_gpu and (data_mib := child.data_mib()) is not None:
+            rise_mib = 0.0 if quota.last_mib is None else max(0.0, data_mib - quota.last_mib)
+            self.quotas[child.spec.name] = replace(quota, last_mib=data_mib, rise_mib=rise_mib)
 
     def _policy(self, child: Child) -> Policy:
         return self._policies[child.spec.kind]
@@ -269,7 +282,7 @@ class Crew:
             return
         cause = judge(self._evidence(child, death))
         if (quota := self.quotas.get(child.spec.name)) is not None:
-            self.quotas[child.spec.name] = replace(quota, last_mib=None)
+            self.quotas[child.spec.name] = replace(quota, last_mib=None, rise_mib=0.0)
         words = death.last_words.message if death.last_words else ""
         log.error(
             "child died",
@@ -300,8 +313,8 @@ class Crew:
             phase=Doing.LOADING if child.life.phase is Phase.STARTING else Doing.WORKING,
             was_killed_by_us_for_hang=child.life.is_condemned,
             oom_kills=self._oom_kills.explain() if death.returncode == -signal.SIGKILL else None,
-            memory_mib=quota.last_mib,
-            # A GPU worker's limit is of the device's memory, what it reports is main memory: no two to compare.
+            # Since the last look it may have gained as much again as before it.
+            memory_mib=None if quota.last_mib is None else quota.last_mib + quota.rise_mib,
             memory_limit_mib=None if quota.on_gpu else quota.limit_mib,
             on_gpu=quota.on_gpu,
         )

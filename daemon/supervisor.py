@@ -10,7 +10,6 @@ import random
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from dataclasses import replace
 from queue import SimpleQueue
 from typing import Protocol
 
@@ -267,7 +266,6 @@ class Supervisor:
                     self._pictures.put(message, fds[0])
             case WorkerReport():
                 record.cpu_s, record.memory_mib, record.stale = message.cpu_s, message.memory_mib, message.stale
-                self._crew.quotas[name] = replace(self._crew.quotas[name], last_mib=message.memory_mib)
                 self._credit(child, message.answered + message.stale)
         return False
 

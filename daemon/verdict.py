@@ -57,7 +57,7 @@ class Evidence:
     oom_kills: int | None = None
     """Kills of the kernel's OOM killer that explain no other death; None where they are not counted."""
     memory_mib: float | None = None
-    """As last reported by the child."""
+    """What counts against the limit, as it was last looked at."""
     memory_limit_mib: int | None = None
     on_gpu: bool = False
     """Decides only where an out-of-memory names no allocator."""
@@ -71,14 +71,20 @@ class Evidence:
 _PERMANENT = frozenset({Cause.MODEL, Cause.CONFIG})
 
 _NEAR_LIMIT_RATIO = 0.9
+_NEAR_LIMIT_MIB = 32.0
+"""... or this near, where the limit is small: what malloc may want in one piece (`inference.headroom`)."""
 
 _BY_EXIT_CODE = {
     ExitCode.OK: Cause.EXIT,
     ExitCode.USAGE: Cause.CONFIG,  # the supervisor wrote that command line: the next one would be the same
     ExitCode.ORPHANED: Cause.EXIT,
     ExitCode.MODEL: Cause.MODEL,
+    ExitCode.QUOTA: Cause.HOST_OOM,  # only a worker on the CPU says so: it left before the wall
     ExitCode.CONFIG: Cause.CONFIG,
 }
+
+_SAID = (ExitCode.OUT_OF_MEMORY, ExitCode.QUOTA, ExitCode.MODEL, ExitCode.CONFIG)
+"""What a child knows better than anybody who sees it die."""
 
 _LOADER_FAILED = 127
 """Of ld.so(8): a library could not be mapped. There is no shell between us and a child that could mean "not found"."""
@@ -122,7 +128,7 @@ def judge(evidence: Evidence) -> Cause:
     hung or crashed on its way out died of the out-of-memory.
     """
     words = evidence.last_words
-    if words is not None and words.exit_code in (ExitCode.OUT_OF_MEMORY, ExitCode.MODEL, ExitCode.CONFIG):
+    if words is not None and words.exit_code in _SAID:
         return _of_exit_code(words.exit_code, evidence)
     if evidence.was_killed_by_us_for_hang:
         return Cause.HANG
@@ -137,8 +143,9 @@ def _of_signal(number: int, evidence: Evidence) -> Cause:
     memory = _out_of_memory(evidence)
     if memory is not None:
         return memory
-    # A failed allocation that nobody checked is a wild pointer; an abort, by contrast, says why it was called.
-    if number in (signal.SIGSEGV, signal.SIGBUS) and _is_near_limit(evidence):
+    # A failed allocation that nobody checked is a wild pointer. An abort says why it was called, but a stack of fifty
+    # lines, printed after that, may have pushed it out of what was kept.
+    if number in (signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT) and _is_near_limit(evidence):
         return Cause.HOST_OOM
     return Cause.CRASH
 
@@ -177,4 +184,5 @@ def _on_gpu(phase: Phase) -> Cause:
 def _is_near_limit(evidence: Evidence) -> bool:
     if evidence.memory_mib is None or evidence.memory_limit_mib is None:
         return False
-    return evidence.memory_mib >= _NEAR_LIMIT_RATIO * evidence.memory_limit_mib
+    near_mib = min(_NEAR_LIMIT_RATIO * evidence.memory_limit_mib, evidence.memory_limit_mib - _NEAR_LIMIT_MIB)
+    return evidence.memory_mib >= near_mib

@@ -10,6 +10,7 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -46,6 +47,7 @@ from inference.engine import (
     ModelUnusable,
     OutOfMemory,
 )
+from inference.headroom import Headroom, QuotaReached, QuotaTooSmall, data_mib, lacks_memory, peak_of_call_mib, wall_mib
 from inference.inputs import ModelInput, batches
 from inference.loading import load_engine
 from inference.pictures import Painter, sealed
@@ -67,6 +69,8 @@ _EXIT_CODES: dict[type[Exception], ExitCode] = {
     DeviceUnavailable: ExitCode.DEVICE,
     OutOfMemory: ExitCode.OUT_OF_MEMORY,
     MemoryError: ExitCode.OUT_OF_MEMORY,
+    QuotaReached: ExitCode.QUOTA,
+    QuotaTooSmall: ExitCode.CONFIG,
 }
 
 
@@ -110,10 +114,11 @@ class Read:
 class Worker:
     """A loaded engine and its assignments."""
 
-    def __init__(self, channel: Channel[Any], load: Load, engine: Engine) -> None:
+    def __init__(self, channel: Channel[Any], load: Load, engine: Engine, headroom: Headroom | None) -> None:
         self._channel = channel
         self._load = load
         self._engine = engine
+        self._headroom = headroom
         self._input = model_input(load)
         self._sizes = batch_sizes(load)
         self._assignments: dict[int, Assignment] = {}
@@ -145,7 +150,12 @@ class Worker:
         return True
 
     def step(self, now_s: float) -> None:
-        """Wait for work or a message, answer one mosaic or one batch, and report when that is due."""
+        """Wait for work or a message, answer one mosaic or one batch, and report when that is due.
+
+        Raises QuotaReached when all has been answered and the next call might not fit.
+        """
+        if self._headroom and (wall := wall_mib()) is not None:
+            self._headroom.check(data_mib(), wall)
         if now_s >= self._report_due_s:
             self._report_due_s = now_s + REPORT_S
             torn = self._torn + sum(a.reader.torn for a in self._assignments.values())
@@ -249,8 +259,9 @@ def batch_sizes(message: Load) -> tuple[int, ...]:
     return tuple(sorted({1, images, images * message.batch}))
 
 
-def load(message: Load, channel: Channel[Any]) -> Engine:
-    """Load the engine, within its quota, and warm it up, telling how far it has come. Raises EngineError."""
+def load(message: Load, channel: Channel[Any]) -> tuple[Engine, Headroom | None]:
+    """Load the engine, within its quota, and warm it up, telling how far it has come; return it, and what it has to
+    watch. Raises EngineError."""
     channel.send(Loading("engine"))
     given = model_input(message)
     options = EngineOptions(
@@ -273,9 +284,13 @@ def load(message: Load, channel: Channel[Any]) -> Engine:
         images = np.zeros((size, h, w, 3), np.uint8)
         for _ in range(WARM_UPS):
             engine.detect(images)
-    if not message.on_gpu:
-        os.nice(NICE)  # only now: a worker that is loading is being waited for
-    return engine
+    if message.on_gpu:
+        return engine, None
+    headroom = Headroom(peak_of_call_mib(partial(engine.detect, images)))
+    if (wall := wall_mib()) is not None:
+        headroom.check_loaded(data_mib(), wall)
+    os.nice(NICE)  # only now: a worker that is loading is being waited for
+    return engine, headroom
 
 
 def describe(message: Load) -> str:
@@ -293,7 +308,7 @@ def run(channel: Channel[Any]) -> ExitCode:
             wait_readable([channel.fileno()], REPORT_S)
         while (received := channel.receive()) is not None:
             if isinstance(received.message, Load) and worker is None:
-                worker = Worker(channel, received.message, load(received.message, channel))
+                worker = Worker(channel, received.message, *load(received.message, channel))
                 channel.send(Ready(memory_mib(), describe(received.message)))
             elif worker is None:
                 for fd in received.fds:
@@ -314,9 +329,14 @@ def main() -> None:
     except ChannelClosedError:
         code, words = ExitCode.ORPHANED, "the supervisor is gone"
     except (EngineError, MemoryError) as error:
-        code, words = _EXIT_CODES.get(type(error), ExitCode.BROKEN), str(error)
+        code, words = (
+            next((code for kind, code in _EXIT_CODES.items() if isinstance(error, kind)), ExitCode.BROKEN),
+            str(error),
+        )
     except Exception as error:  # noqa: BLE001 - the top of the process: report and end
         code, words = ExitCode.BROKEN, f"{type(error).__name__}: {error}"
+    if code in (ExitCode.BROKEN, ExitCode.OUT_OF_MEMORY) and (why := lacks_memory()):
+        code, words = ExitCode.OUT_OF_MEMORY, f"{words} ({why})"
     # At once: after an out-of-memory the framework's own shutdown is not to be trusted.
     leave(born.channel, code, words)
 

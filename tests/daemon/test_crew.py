@@ -293,33 +293,33 @@ def test_a_condemned_child_is_heard_no_more_and_restarted(assemble):
 
 
 @pytest.mark.parametrize(
-    ("quota", "cause"),
-    [
-        (Quota(1000, 950, on_gpu=False), Cause.HOST_OOM),
-        (Quota(1000, 800, on_gpu=False), Cause.CRASH),
-        (Quota(1000, 3000, on_gpu=True), Cause.CRASH),
-        (Quota(), Cause.CRASH),
-    ],
-    ids=["near its limit", "far from it", "a GPU's limit is no limit of main memory", "nothing known"],
+    ("room_mib", "on_gpu", "cause"),
+    [(16, False, Cause.HOST_OOM), (1000, False, Cause.CRASH), (16, True, Cause.CRASH), (None, False, Cause.CRASH)],
+    ids=["near its limit", "far from it", "a GPU's limit is no limit of main memory", "no limit"],
 )
-def test_a_segmentation_fault_is_judged_by_main_memory(assemble, quota, cause):
+def test_a_segmentation_fault_is_judged_by_what_was_seen_of_its_data(assemble, room_mib, on_gpu, cause):
     watch = assemble(cpu=["steady"])
-    watch.crew.quotas["w1"] = quota
     watch.until_phase(Phase.UP, "w1")
+    data_mib = watch.of("w1").data_mib()
+    limit_mib = None if room_mib is None else int(data_mib) + room_mib
+    watch.crew.quotas["w1"] = Quota(limit_mib, on_gpu=on_gpu)
+    watch.turn()
+    assert watch.crew.quotas["w1"].last_mib == (None if on_gpu or limit_mib is None else pytest.approx(data_mib, abs=1))
     os.kill(watch.pid("w1"), signal.SIGSEGV)
     watch.until(watch.causes)
     assert watch.causes() == [cause]
+    # It is not held against the next generation.
+    assert watch.crew.quotas["w1"].last_mib is None
 
 
-def test_what_the_last_generation_used_is_not_held_against_the_next(assemble):
+def test_the_data_of_a_child_that_is_gone_is_not_known(assemble):
     watch = assemble(cpu=["steady"])
-    watch.crew.quotas["w1"] = Quota(1000, 950)
-    for generation in (1, 2):
-        watch.until_phase(Phase.UP, "w1")
-        os.kill(watch.pid("w1"), signal.SIGSEGV)
-        watch.until(lambda generation=generation: len(watch.causes()) == generation)
-    assert watch.causes() == [Cause.HOST_OOM, Cause.CRASH]
-    assert watch.crew.quotas["w1"] == Quota(1000, None)
+    assert watch.of("w1").data_mib() is None
+    watch.until_phase(Phase.UP, "w1")
+    pid = watch.pid("w1")
+    os.kill(pid, signal.SIGKILL)
+    os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+    assert watch.of("w1").data_mib() is None
 
 
 # --- nobody keeps the loop from the others ---

@@ -1,6 +1,8 @@
 """Every form of death that was seen or read about, and the cause it must be given."""
 
+import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -107,7 +109,9 @@ def test_gpu_memory_is_named_by_phase(line, end):
         (Evidence(signal=SEGV, memory_mib=float("nan"), memory_limit_mib=1000), Cause.CRASH),
         (Evidence(signal=SEGV, oom_kills=1), Cause.CRASH),  # that kill was another process's
         (Evidence(signal=ABRT), Cause.CRASH),
-        (Evidence(signal=ABRT, memory_mib=990, memory_limit_mib=1000), Cause.CRASH),
+        (Evidence(signal=ABRT, memory_mib=990, memory_limit_mib=1000), Cause.HOST_OOM),
+        (Evidence(signal=SEGV, memory_mib=67, memory_limit_mib=100), Cause.CRASH),
+        (Evidence(signal=SEGV, memory_mib=68, memory_limit_mib=100), Cause.HOST_OOM),  # malloc may want 32 at once
         (Evidence(signal=TERM), Cause.CRASH),
         # a warning is no evidence
         (Evidence(signal=SEGV, stderr=(HARMLESS,), on_gpu=True), Cause.CRASH),
@@ -135,6 +139,7 @@ def test_gpu_memory_is_named_by_phase(line, end):
         (Evidence(exit_code=ExitCode.DEVICE), Cause.EXIT),
         (Evidence(exit_code=ExitCode.MODEL, stderr=(MKL,)), Cause.MODEL),
         (Evidence(exit_code=ExitCode.CONFIG), Cause.CONFIG),
+        (Evidence(exit_code=ExitCode.QUOTA), Cause.HOST_OOM),
         (Evidence(exit_code=200), Cause.EXIT),
         # last words
         (Evidence(exit_code=71, last_words=words(ExitCode.OUT_OF_MEMORY, GPU_TENSOR)), Cause.GPU_OOM),
@@ -143,6 +148,7 @@ def test_gpu_memory_is_named_by_phase(line, end):
         (Evidence(signal=ABRT, last_words=words(ExitCode.MODEL, "weights end early")), Cause.MODEL),
         (Evidence(exit_code=70, last_words=words(ExitCode.BROKEN, NUMPY)), Cause.HOST_OOM),
         (Evidence(exit_code=70, last_words=words(ExitCode.BROKEN, "KeyError: 'x'")), Cause.EXIT),
+        (Evidence(signal=SEGV, last_words=words(ExitCode.QUOTA, "left")), Cause.HOST_OOM),
         # hang
         (Evidence(signal=KILL, was_killed_by_us_for_hang=True), Cause.HANG),
         (Evidence(signal=KILL, was_killed_by_us_for_hang=True, stderr=(MKL,)), Cause.HANG),
@@ -163,3 +169,21 @@ def test_popen_returncodes_become_evidence():
 
 def test_only_model_and_config_are_permanent():
     assert {cause for cause in Cause if is_permanent(cause)} == {Cause.MODEL, Cause.CONFIG}
+
+
+@pytest.mark.parametrize("line", (Path(__file__).parent / "data" / "quota_deaths.jsonl").read_text().splitlines())
+def test_each_recorded_death_at_the_wall_is_named(line):
+    """As `bench/quota_deaths.py` recorded them of real workers (TensorFlow 2.21, OpenVINO 2026, kernel 6.18)."""
+    seen = json.loads(line)
+    # What the crew makes of its looks; one at a process that is about to be gone tells nothing.
+    *_, before, last = (mib for mib in seen["looks_mib"] if mib)
+    evidence = replace(
+        Evidence.of_returncode(seen["returncode"]),
+        stderr=tuple(seen["stderr"]),
+        last_words=words(seen["words_code"], seen["words"]) if seen["words_code"] else None,
+        phase=Phase.LOADING if seen["doing"] == "loading" else Phase.WORKING,
+        memory_mib=last + max(0.0, last - before),
+        memory_limit_mib=seen["limit_mib"],
+    )
+    is_refused = seen["words_code"] == ExitCode.CONFIG
+    assert judge(evidence) is (Cause.CONFIG if is_refused else Cause.HOST_OOM)

@@ -1,11 +1,13 @@
 """The worker as its supervisor sees it: a real child with a real engine, fed through real slots."""
 
 import os
+import re
 import resource
 import signal
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +18,8 @@ from capture.layout import Canvas, to_canvas
 from capture.messages import Answer, Assign, Load, Loading, Picture, Ready, Stop, Taking, Unassign, Watch, WorkerReport
 from capture.slot import SlotWriter, TileHeader
 from daemon.child import Child, ChildSpec, Death
+from daemon.verdict import Cause, Evidence, judge
+from inference.headroom import STEP_MIB
 from inference.worker import UNSERVED_S, Assignment
 from tests.system.colours import COLOURS, GROUND, LABELS, Model, write_model
 
@@ -340,13 +344,39 @@ def test_a_model_that_can_never_work_is_its_own_exit_code(model, tmp_path: Path,
     assert str(wrong) in death.last_words.message
 
 
-@pytest.mark.parametrize(("engine", "limit_mib"), [("openvino", 30), ("tensorflow", 300)])
+@pytest.mark.parametrize(("engine", "limit_mib"), [("openvino", 30), ("openvino", 100), ("tensorflow", 300)])
 def test_a_quota_too_small_to_load_is_the_kernels_wall(model, engine, limit_mib):
-    """However it dies, it does not become ready."""
+    """However it dies, it does not become ready; and if it can still speak, it names the figures."""
     worker = Worker(model, engine=engine, memory_limit_mib=limit_mib)
     death = worker.death()
-    assert death.returncode not in (ExitCode.OK, ExitCode.MODEL)
+    assert death.returncode < 0 or death.returncode == ExitCode.OUT_OF_MEMORY
+    assert death.last_words is None or f"of the quota of {limit_mib} MiB are taken" in death.last_words.message
     assert not any(isinstance(message, Ready) for message in worker.said)
+
+
+def test_a_quota_without_room_to_work_in_is_refused_with_the_one_that_it_needs(model, start):
+    loaded_mib = start().child.data_mib()
+    death = Worker(model, memory_limit_mib=int(loaded_mib) + int(STEP_MIB)).death()
+    assert death.returncode == ExitCode.CONFIG
+    [needed] = re.findall(r"a worker needs (\d+) to work in. Give a larger memory.fraction", death.last_words.message)
+    assert start(memory_limit_mib=int(needed) + 8).child.data_mib() < int(needed)
+
+
+def test_a_worker_that_nears_its_wall_answers_and_leaves(start):
+    worker = start()
+    slot = SlotWriter("m1", CANVAS)
+    assign(worker, slot, 1)
+    publish(slot, 1, LABELS[:4])
+    worker.wait_until(worker.answers)
+    # As if it had taken the rest: the wall comes nearer to within half a margin.
+    limit_mib = int(worker.child.data_mib() + STEP_MIB / 2)
+    resource.prlimit(worker.child.pid, resource.RLIMIT_DATA, (limit_mib << 20, limit_mib << 20))
+    publish(slot, 2, LABELS[:4])
+    death = worker.death()
+    assert death.returncode == ExitCode.QUOTA
+    assert re.match(rf"left .*: \d+ of {limit_mib} MiB are taken, and the next call", death.last_words.message)
+    assert judge(replace(Evidence.of_returncode(death.returncode), last_words=death.last_words)) is Cause.HOST_OOM
+    slot.close()
 
 
 def test_a_restarted_worker_takes_the_graph_from_the_cache(start, tmp_path: Path):
