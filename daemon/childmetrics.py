@@ -62,6 +62,12 @@ def worker_metrics(workers: Sequence[ChildStatistics]) -> Iterator[Metric]:
         one,
         (((w.name,), w.memory_limit_mib * BYTES_A_MIB) for w in workers if w.memory_limit_mib is not None),
     )
+    yield gauge(
+        "mosaicd_worker_overhead_bytes",
+        "Worker: memory that it takes of its device beyond that limit; absent until it was measured.",
+        one,
+        (((w.name,), w.overhead_mib * BYTES_A_MIB) for w in workers if w.overhead_mib is not None),
+    )
     yield counter(
         "mosaicd_worker_answered",
         "Worker: canvases answered.",

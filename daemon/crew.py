@@ -165,6 +165,11 @@ class Crew:
                 children.remove(child)
         self._groups[group].append(child)
 
+    def retire(self, child: Child) -> None:
+        """Stop a child for which there is no room; it counts as given up, until a person starts it again."""
+        log.warning("child retired", extra=fields(child=child.spec.name))
+        self._perform(child, lifecycle.retire(child.life, self._clock()))
+
     def condemn(self, child: Child, why: str) -> None:
         """Kill a child that cannot be trusted or does not listen; it is restarted as after any other death."""
         log.error("child condemned", extra=fields(child=child.spec.name, why=why))

@@ -22,6 +22,7 @@ from daemon.quota import (
     CPU_OVERHEAD_MIB,
     GPU_OVERHEAD_MIB,
     RESERVE_MIB,
+    Basis,
     Denied,
     DeviceMemory,
     Granted,
@@ -110,7 +111,9 @@ class DeviceWish:
     """None: an equal share of what is left after overhead and reserve."""
     reserve_mib: int = RESERVE_MIB
     overhead_mib: int | None = None
-    """Of each worker; None: the default of :mod:`daemon.quota` for this kind of device."""
+    """Of each worker, set by a person; None: what was measured, else the default for this kind of device."""
+    measured_overhead_mib: int | None = None
+    """Of workers with this model here before (:mod:`daemon.overhead`); None: not yet."""
     spare: bool = False
     """Whether a spare worker is wanted as well, if there is room for it."""
 
@@ -264,9 +267,13 @@ def plan_workers(
         if wrong := _wrong_numbers(wish):
             problems += [f"device {wanted}: {what}" for what in wrong]
             continue
-        overhead_mib = DEFAULT_OVERHEAD_MIB[device.kind] if wish.overhead_mib is None else wish.overhead_mib
+        overhead_mib, basis = overhead_of(device, wish)
         memory = DeviceMemory(device.total_mib, device.foreign_mib, overhead_mib, wish.reserve_mib)
         decision = _admit_most(device, memory, wish, mosaics)
+        if basis is Basis.MEASURED and isinstance(decision, Denied):
+            decision = _admit_fewer(device, memory, wish, decision)
+            if isinstance(decision, Granted):
+                warnings.append(_fewer(wanted, wish, memory, decision))
         has_spare = False
         if wish.spare and isinstance(decision, Granted):
             with_spare = _admit_spare(device, memory, wish, decision)
@@ -274,7 +281,7 @@ def plan_workers(
                 warnings.append(f"device {wanted}: there is no room for a spare: {with_spare}")
             else:
                 decision, has_spare = with_spare, True
-        quotas.append(Quota(device.name, wish.memory_mode, memory, decision))
+        quotas.append(Quota(device.name, wish.memory_mode, memory, decision, basis))
         if isinstance(decision, Denied):
             problems.append(f"device {wanted}: {decision}")
             continue
@@ -287,6 +294,15 @@ def plan_workers(
     if problems:
         return Unplannable(tuple(problems), tuple(quotas))
     return Plan(tuple(workers), tuple(warnings), tuple(quotas))
+
+
+def overhead_of(device: Device, wish: DeviceWish) -> tuple[int, Basis]:
+    """Return the overhead of a worker, in MiB, and where it is known from. Pure."""
+    if wish.overhead_mib is not None:
+        return wish.overhead_mib, Basis.SET
+    if wish.measured_overhead_mib is not None:
+        return wish.measured_overhead_mib, Basis.MEASURED
+    return DEFAULT_OVERHEAD_MIB[device.kind], Basis.ASSUMED
 
 
 def _wrong_numbers(wish: DeviceWish) -> list[str]:
@@ -316,6 +332,26 @@ def _admit_most(device: Device, memory: DeviceMemory, wish: DeviceWish, mosaics:
     while isinstance(decision, Denied) and decision.workers > 1:
         decision = admit(memory, wish.memory_mode, decision.workers - 1, fraction)
     return decision
+
+
+def _admit_fewer(device: Device, memory: DeviceMemory, wish: DeviceWish, denied: Denied) -> Granted | Denied:
+    """Admit as many as fit, where those wished for do not for their measured overhead alone: a daemon that ran must not
+    refuse to start for what it has learnt."""
+    assumed = replace(memory, overhead_mib=DEFAULT_OVERHEAD_MIB[device.kind])
+    if isinstance(admit(assumed, wish.memory_mode, denied.workers, wish.fraction), Denied):
+        return denied
+    for workers in range(denied.workers - 1, 0, -1):
+        decision = admit(memory, wish.memory_mode, workers, wish.fraction)
+        if isinstance(decision, Granted):
+            return decision
+    return denied
+
+
+def _fewer(wanted: str, wish: DeviceWish, memory: DeviceMemory, decision: Granted) -> str:
+    return (
+        f"device {wanted}: {wish.workers} workers are wanted, but there is room for {decision.workers}: each takes "
+        f"{memory.overhead_mib} MiB beyond its limit, as was measured; give a smaller memory.fraction, or fewer workers"
+    )
 
 
 def _admit_spare(device: Device, memory: DeviceMemory, wish: DeviceWish, regular: Granted) -> Granted | Denied:

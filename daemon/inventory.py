@@ -37,6 +37,13 @@ class Inventory(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     gpus: tuple[Gpu, ...] = ()
     problems: tuple[str, ...] = ()
     """One line for each GPU that is there but cannot be used."""
+    used_mib_by_pid: dict[int, int] = {}
+    """Of the given processes those that NVML knows, over all GPUs. It knows the host's process ids: in a container that
+    has its own there is none."""
+
+
+class MigError(Exception):
+    """The GPU is divided."""
 
 
 def read_inventory(nvml: Any, own_pids: Collection[int] = ()) -> Inventory:
@@ -51,23 +58,30 @@ def read_inventory(nvml: Any, own_pids: Collection[int] = ()) -> Inventory:
         count = nvml.nvmlDeviceGetCount()
         gpus: list[Gpu] = []
         problems: list[str] = []
+        used_bytes: dict[int, int] = {}
         for index in range(count):
             try:
-                gpus.append(_read_gpu(nvml, index, own_pids))
-            except nvml.NVMLError as error:
+                gpus.append(_read_gpu(nvml, index, own_pids, used_bytes))
+            except (MigError, nvml.NVMLError) as error:
                 problems.append(f"gpu-{index}: {error}")
-        return Inventory(tuple(gpus), tuple(problems))
+        used_mib = {pid: -(-used // _MIB) for pid, used in used_bytes.items()}
+        return Inventory(tuple(gpus), tuple(problems), used_mib)
     finally:
         nvml.nvmlShutdown()
 
 
-def _read_gpu(nvml: Any, index: int, own_pids: Collection[int]) -> Gpu:
+def _read_gpu(nvml: Any, index: int, own_pids: Collection[int], used_by_pid: dict[int, int]) -> Gpu:
+    """Adds to ``used_by_pid`` what those processes hold, in bytes. Raises MigError, NVML's errors."""
     handle = nvml.nvmlDeviceGetHandleByIndex(index)
+    if _is_divided(nvml, handle):
+        raise MigError("MIG is on, and its slices are not supported; switch it off: nvidia-smi -mig 0")
     memory = nvml.nvmlDeviceGetMemoryInfo(handle)
     own_bytes = 0
     if own_pids:
-        processes = nvml.nvmlDeviceGetComputeRunningProcesses(handle)
-        own_bytes = sum(process.usedGpuMemory or 0 for process in processes if process.pid in own_pids)
+        for process in nvml.nvmlDeviceGetComputeRunningProcesses(handle):
+            if process.pid in own_pids and process.usedGpuMemory:
+                own_bytes += process.usedGpuMemory
+                used_by_pid[process.pid] = used_by_pid.get(process.pid, 0) + process.usedGpuMemory
     # What is not free counts as used: that includes what the driver keeps for itself.
     used_bytes = max(0, memory.total - memory.free - own_bytes)
     return Gpu(
@@ -77,6 +91,15 @@ def _read_gpu(nvml: Any, index: int, own_pids: Collection[int]) -> Gpu:
         total_mib=memory.total // _MIB,
         used_mib=-(-used_bytes // _MIB),
     )
+
+
+def _is_divided(nvml: Any, handle: Any) -> bool:
+    """Whether the GPU is in slices: a process that asks for it then gets one of them, with less memory."""
+    try:
+        current, _pending = nvml.nvmlDeviceGetMigMode(handle)
+    except nvml.NVMLError:
+        return False  # it has no such mode
+    return bool(current == nvml.NVML_DEVICE_MIG_ENABLE)
 
 
 def main(arguments: Sequence[str]) -> int:

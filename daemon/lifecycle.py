@@ -72,6 +72,8 @@ class Life:
     """How far the stop has gone."""
     is_returning: bool = False
     """It stops only to be started again, because a person wants that."""
+    is_retiring: bool = False
+    """It stops to be given up: there is no room for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +146,8 @@ def die(life: Life, now_s: float, policy: Policy, *, is_permanent: bool, chance:
     """Take note that its process has ended; ``chance`` in [0, 1) spreads the restart."""
     if life.phase is Phase.STOPPING and life.is_returning:
         return replace(life, phase=Phase.WAITING, since_s=now_s, owed_since_s=None, retry_at_s=now_s)
+    if life.phase is Phase.STOPPING and life.is_retiring:
+        return replace(life, phase=Phase.GIVEN_UP, since_s=now_s, owed_since_s=None, is_retiring=False)
     if life.phase in (Phase.STOPPING, Phase.STOPPED):
         return replace(life, phase=Phase.STOPPED, since_s=now_s, owed_since_s=None)
     was_stable = life.phase is Phase.UP and now_s - life.since_s >= policy.stable_s
@@ -163,8 +167,15 @@ def stop(life: Life, now_s: float) -> Step:
         ending = replace(life, phase=Phase.STOPPING, since_s=now_s, last_order=Command.ASK_STOP)
         return Step(ending, Command.ASK_STOP)
     if life.phase is Phase.STOPPING:
-        return Step(replace(life, is_returning=False))
+        return Step(replace(life, is_returning=False, is_retiring=False))
     return Step(replace(life, phase=Phase.STOPPED, since_s=now_s))
+
+
+def retire(life: Life, now_s: float) -> Step:
+    """Begin to stop it in order, for there is no room for it; in the end it is given up, and a person may revive it."""
+    if life.phase in (Phase.STARTING, Phase.UP) and not life.is_condemned:
+        return Step(replace(stop(life, now_s).life, is_retiring=True), Command.ASK_STOP)
+    return Step(life)  # whoever has died meanwhile has an heir, and that is measured too
 
 
 def restart(life: Life, now_s: float) -> Step:

@@ -35,8 +35,11 @@ from daemon.job import Job, inherit, plan_groups, plan_job
 from daemon.liveroster import LiveRoster
 from daemon.logs import LogFormat, fields, set_up_logging
 from daemon.metrics import CONTENT_TYPE, make_registry, render
-from daemon.modelrun import CannotRunError, ModelRun, model_files, plan_runs
+from daemon.modelrun import CannotRunError, ModelRun, model_files, plan_runs, subjects_of
 from daemon.notify import Notifier, NotifyError, open_notifier
+from daemon.overhead import recall_each, watch_each
+from daemon.overheads import Overheads, open_overheads
+from daemon.overheads import load as load_overheads
 from daemon.page import make_page
 from daemon.pictures import Pictures
 from daemon.recent import Recent
@@ -93,7 +96,10 @@ def run(
             return _fail(f"{settings_path}: {error}", ExitCode.CONFIG)
         for kind, way in runs.items():
             log.info("model", extra=fields(device=kind.value, **way.spoken))
-        workers = plan_workers(found.devices, wishes_of(named, found.devices, runs), mosaics=len(plans))
+        subjects = subjects_of(settings, found.devices)
+        known = recall_each(load_overheads(settings.state_dir), subjects)
+        wishes = wishes_of(named, found.devices, runs, known)
+        workers = plan_workers(found.devices, wishes, mosaics=len(plans))
         if isinstance(workers, Unplannable):
             for problem in workers.problems:
                 _fail(f"{settings_path}: devices: {problem}", ExitCode.CONFIG)
@@ -106,11 +112,19 @@ def run(
         plan = partial(_plan, settings, workers=workers, runs=runs, environ=environ)
         job = plan(configuration.roster, plans)
         roster = LiveRoster(configuration, origin, sources, plan, job)
-        return _serve(configuration, job, roster, notifier, listener)
+        watched = watch_each(workers.workers, wishes, subjects, mosaics=len(plans))
+        with closing(open_overheads(settings.state_dir, watched, inherit(environ))) as overheads:
+            return _serve(configuration, job, roster, overheads, notifier=notifier, listener=listener)
 
 
 def _serve(
-    configuration: Configuration, job: Job, roster: LiveRoster, notifier: Notifier, listener: socket.socket
+    configuration: Configuration,
+    job: Job,
+    roster: LiveRoster,
+    overheads: Overheads,
+    *,
+    notifier: Notifier,
+    listener: socket.socket,
 ) -> ExitCode:
     settings = configuration.settings
     try:
@@ -119,9 +133,16 @@ def _serve(
         return _fail(str(error), ExitCode.FAILURE)
     sinks = _sinks(settings)
     recent, pictures = Recent(), Pictures()
-    all_notices = (*configuration.notices, *notices)
+    shown = (*configuration.notices, *notices)
     supervisor = Supervisor(
-        job, sinks, notifier, notices=all_notices, control=control, recent=recent, pictures=pictures
+        job,
+        sinks,
+        notifier,
+        notices=shown,
+        control=control,
+        recent=recent,
+        pictures=pictures,
+        overheads=overheads,
     )
     roster.mended = lambda: supervisor.show(notices)
     reloader = supervisor.reloader = Reloader(roster, supervisor)

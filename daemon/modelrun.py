@@ -6,6 +6,7 @@ and, the first time, has the choices measured (`inference.tuning`), which takes 
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import get_args
@@ -15,6 +16,7 @@ from daemon.devices import Device, DeviceKind
 from daemon.logs import fields
 from daemon.models.errors import ModelsError
 from daemon.models.store import resolve
+from daemon.overhead import Subject, subject_of
 from daemon.settings import Device as WantedDevice
 from daemon.settings import Settings
 from inference.cache import model_digest
@@ -101,11 +103,7 @@ def plan_runs(
         if device.kind in runs:
             continue
         kind = device.kind
-        engine = _taken("engine", choose_engine(settings.model.engine, kind.value, installed_engines()))
-        refuted = _refuted(settings, digest, engine.value)
-        precision = _taken(
-            "precision", choose_precision(settings.model.precision, engine.value, kind.value, cpu_flags(), refuted)
-        )
+        engine, precision = _numerics(settings, kind, digest)
         question = _question(
             settings,
             device,
@@ -129,6 +127,27 @@ def plan_runs(
         )
         _build(runs[kind], question, say)
     return runs
+
+
+def subjects_of(settings: Settings, devices: Sequence[Device]) -> dict[str, Subject]:
+    """What a worker's overhead would be of on each of these devices, by name; measures and builds nothing. Those where
+    the model cannot be run are left out."""
+    found: dict[str, Subject] = {}
+    with suppress(ModelsError, OSError):
+        digest = model_digest(model_files(settings))
+        for device in devices:
+            with suppress(CannotRunError):
+                engine, precision = _numerics(settings, device.kind, digest)
+                found[device.name] = subject_of(device, digest, engine.value, precision.value)
+    return found
+
+
+def _numerics(settings: Settings, kind: DeviceKind, digest: str) -> tuple[Choice, Choice]:
+    """Engine and precision. Raises CannotRunError."""
+    engine = _taken("engine", choose_engine(settings.model.engine, kind.value, installed_engines()))
+    refuted = _refuted(settings, digest, engine.value)
+    precision = choose_precision(settings.model.precision, engine.value, kind.value, cpu_flags(), refuted)
+    return engine, _taken("precision", precision)
 
 
 def _question(

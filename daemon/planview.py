@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from rich.table import Table
 
 from daemon.planner import Demand, Outlook, Point, Resource
-from daemon.quota import Denied, MemoryMode, Quota
+from daemon.quota import Basis, Denied, MemoryMode, Quota
 
 NOTHING = "-"
 
@@ -22,6 +22,8 @@ class QuotaRow:
     """Of each worker; None where it may grow."""
     overhead_mib: int
     """Of each worker."""
+    overhead_basis: Basis
+    """Whether that is assumed, measured or set."""
     reserve_mib: int
     needed_mib: int
     """workers * (limit + overhead) + reserve"""
@@ -47,6 +49,7 @@ def quota_row(quota: Quota) -> QuotaRow:
         workers=decision.workers,
         limit_mib=decision.limit_mib if is_limited else None,
         overhead_mib=memory.overhead_mib,
+        overhead_basis=quota.basis,
         reserve_mib=memory.reserve_mib,
         needed_mib=decision.needed_mib,
         free_mib=decision.free_mib,
@@ -70,12 +73,13 @@ def quota_table(quotas: Sequence[Quota]) -> Table:
     table.add_column("verdict")
     for row in map(quota_row, quotas):
         limit = "none" if row.limit_mib is None else f"{row.limit_mib} ({row.limit_mib / max(1, row.total_mib):.2f})"
-        numbers = (row.overhead_mib, row.reserve_mib, row.needed_mib, row.free_mib, row.foreign_mib, row.total_mib)
+        overhead = f"{row.overhead_mib} {row.overhead_basis}"
+        numbers = (row.reserve_mib, row.needed_mib, row.free_mib, row.foreign_mib, row.total_mib)
         verdict = "fits" if row.fits and not row.note else "[yellow]fits, but see below[/yellow]"
         if row.largest_fraction is not None:
             fraction = f"largest fraction {row.largest_fraction:.2f}" if row.largest_fraction else "no fraction fits"
             verdict = f"[red]refused[/red]: {fraction}"
-        table.add_row(row.device, row.mode.value, str(row.workers), limit, *map(str, numbers), verdict)
+        table.add_row(row.device, row.mode.value, str(row.workers), limit, overhead, *map(str, numbers), verdict)
     return table
 
 

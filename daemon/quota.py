@@ -15,7 +15,7 @@ RESERVE_MIB = 512
 GPU_OVERHEAD_MIB = 600
 """What a process takes on a GPU beyond its limit, until it has been measured."""
 CPU_OVERHEAD_MIB = 0
-"""The limit of a worker on the CPU counts all of its data, so nothing comes on top."""
+"""The same on the CPU, where the limit counts all of a worker's data; what comes on top is shared between workers."""
 
 
 class MemoryMode(StrEnum):
@@ -27,6 +27,14 @@ class MemoryMode(StrEnum):
     """Each takes what it wants: fast for one, but several starve each other."""
     ALL = "all"
     """One worker has the device, less reserve and overhead."""
+
+
+class Basis(StrEnum):
+    """Where a worker's overhead is known from."""
+
+    ASSUMED = "assumed"
+    MEASURED = "measured"
+    SET = "set"
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +116,8 @@ class Quota:
     mode: MemoryMode
     memory: DeviceMemory
     decision: Granted | Denied
+    basis: Basis = Basis.ASSUMED
+    """Of the overhead."""
 
 
 def largest_fraction(memory: DeviceMemory, workers: int) -> float:

@@ -25,6 +25,7 @@ class Record:
     cpu_before_s: float = 0.0
     cpu_s: float = 0.0
     memory_mib: float = 0.0
+    overhead_mib: int | None = None
     answered: int = 0
     stale_before: int = 0
     stale: int = 0
@@ -36,7 +37,7 @@ class Record:
         """Its process has ended, of this cause; None if it was asked to."""
         self.cpu_before_s, self.cpu_s = self.cpu_before_s + self.cpu_s, 0.0
         self.stale_before, self.stale = self.stale_before + self.stale, 0
-        self.memory_mib, self.work = 0.0, 0
+        self.memory_mib, self.overhead_mib, self.work = 0.0, None, 0
         if cause is not None:
             self.restarts[cause] = self.restarts.get(cause, 0) + 1
             self.last_cause = cause
@@ -58,6 +59,7 @@ class Record:
             memory_mib=self.memory_mib,
             device=worker.plan.device.name if worker else "",
             memory_limit_mib=worker.plan.limit_mib if worker else None,
+            overhead_mib=self.overhead_mib,
             answered=self.answered,
             stale=self.stale_before + self.stale,
             inference_s=self.inference_s,

@@ -79,6 +79,11 @@ def _device_name(value: str) -> str:
     is_gpu = kind == "GPU" and dash and uuid.isalnum() and uuid.isascii()
     if value in {"auto", "cpu"} or _CPU_PART.fullmatch(value) or is_gpu:
         return value
+    if kind == "MIG":
+        raise fault(
+            "slices of a GPU (MIG) are not supported: their memory is not in the inventory, so no quota would hold",
+            "switch MIG off (`nvidia-smi -mig 0`) and name the GPU: its workers share it by memory.fraction",
+        )
     message = "a device is auto, cpu, a part of it (cpu:0, cpu:1, …), or a GPU's UUID (GPU-…)"
     raise fault(message, "`nvidia-smi -L` lists the UUIDs")
 
@@ -189,8 +194,8 @@ class Memory(Strict):
     reserve_mib: Mib = Field(default=RESERVE_MIB, description="MiB of the device that are left alone.")
     overhead_mib: AutoOrMib = Field(
         default="auto",
-        description="MiB that each worker takes beyond its limit; auto is 600 on a GPU (context and libraries), and 0 "
-        "on the CPU, where the limit counts all.",
+        description="MiB that each worker takes beyond its limit; auto is what was measured of this model here, before "
+        "that 600 on a GPU (context and libraries) and 0 on the CPU, where the limit counts all of a worker's data.",
     )
 
 

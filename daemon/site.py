@@ -9,6 +9,9 @@ from functools import partial
 
 from daemon.devices import FoundDevices, Plan, Unplannable, find_devices, plan_workers, run_inventory
 from daemon.job import inherit
+from daemon.modelrun import subjects_of
+from daemon.overhead import recall_each
+from daemon.overheads import load
 from daemon.settings import Settings
 from daemon.wanted import name_devices, wishes_of
 
@@ -37,6 +40,7 @@ def plan_site(
     found = find() if find else find_devices(partial(run_inventory, environ=inherit(environ)))
     found = found.divided(settings.cpu_parts)
     named = name_devices(settings, found.devices)
-    workers = plan_workers(found.devices, wishes_of(named, found.devices, {}), mosaics=mosaics)
+    overheads = recall_each(load(settings.state_dir), subjects_of(settings, found.devices))
+    workers = plan_workers(found.devices, wishes_of(named, found.devices, {}, overheads), mosaics=mosaics)
     warnings = workers.warnings if isinstance(workers, Plan) else ()
     return SitePlan(workers, (*found.notices, *warnings), max(device.cores for device in found.devices))

@@ -133,6 +133,8 @@ class ChildStatistics:
     device: str = ""
     """Workers only."""
     memory_limit_mib: int | None = None
+    overhead_mib: int | None = None
+    """What it takes of its device beyond that, as measured; None until it was."""
     answered: int = 0
     stale: int = 0
     inference_s: float = 0.0

@@ -42,6 +42,7 @@ from daemon.journal import Journal
 from daemon.ledger import Ledger
 from daemon.lifecycle import Phase
 from daemon.notify import Notifier
+from daemon.overheads import Overheads
 from daemon.pictures import Pictures
 from daemon.recent import Recent
 from daemon.records import Record
@@ -84,6 +85,7 @@ class Supervisor:
         control: Control | None = None,
         recent: Recent | None = None,
         pictures: Pictures | None = None,
+        overheads: Overheads | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._job = job
@@ -92,6 +94,7 @@ class Supervisor:
         self._notices = notices
         self._recent = recent or Recent()
         self._pictures = pictures or Pictures()
+        self._overheads = overheads
         self._clock = clock
         groups = {CAPTURE: [Child(spec) for spec, _ in job.captures.values()]}
         for worker in job.workers:
@@ -99,6 +102,8 @@ class Supervisor:
         self._devices = [name for name in groups if name != CAPTURE]
         concurrency = dict.fromkeys(self._devices, job.start_concurrency)
         self._crew = Crew(groups, job.policies, concurrency, clock, random.random)
+        if overheads is not None:
+            self._crew.watch(overheads.fileno(), lambda: self._take_overheads(overheads))
         self._records = {child.spec.name: Record() for child in self._crew.children}
         self._lives = {child.spec.name: child for child in self._crew.children}
         self._ledger = Ledger(job.plans, job.labels, job.answered_within_s, clock())
@@ -230,6 +235,8 @@ class Supervisor:
                 self._journal.child_is_ready(child.spec.kind, name, memory_mib, detail)
                 if child.spec.kind == CAPTURE:
                     child.life = lifecycle.owe(child.life, now_s)
+                elif self._overheads is not None:
+                    self._overheads.ask(self._workforce.pids, self._workforce.plans)
             case CameraTransition():
                 self._captures.check_own(name, {message.camera})
                 self._journal.camera_changed(message, now_s)
@@ -268,6 +275,12 @@ class Supervisor:
                 record.cpu_s, record.memory_mib, record.stale = message.cpu_s, message.memory_mib, message.stale
                 self._credit(child, message.answered + message.stale)
         return False
+
+    def _take_overheads(self, overheads: Overheads) -> None:
+        for name in overheads.take():
+            self._crew.retire(self._lives[name])
+        for name, mib in overheads.by_worker.items():
+            self._records[name].overhead_mib = mib
 
     def _consider(self, job: Job, is_trial: bool, future: "Future[Difference]") -> None:
         """Change over to another job of the same settings, unless it is only to be told what that would mean."""
@@ -361,7 +374,7 @@ class Supervisor:
             mosaic_recovery=self._recovery.of_mosaics(),
             devices=force.devices,
             reloads=self.reloader.reloads if self.reloader else Reloads(),
-            notices=self._notices,
+            notices=(*self._notices, *(self._overheads.notices if self._overheads else ())),
         )
 
     def _say_status(self) -> None:

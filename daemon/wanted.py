@@ -18,9 +18,14 @@ def name_devices(settings: Settings, devices: Sequence[Device]) -> dict[str, Wan
 
 
 def wishes_of(
-    named: Mapping[str, WantedDevice], devices: Sequence[Device], runs: Mapping[DeviceKind, ModelRun]
+    named: Mapping[str, WantedDevice],
+    devices: Sequence[Device],
+    runs: Mapping[DeviceKind, ModelRun],
+    overheads: Mapping[str, int],
 ) -> dict[str, DeviceWish]:
-    """Return the same as numbers; `threads: auto` is what `runs` says for that kind of device, else 1."""
+    """Return the same as numbers; `threads: auto` is what `runs` says for that kind of device, else 1; `overheads` are
+    those that were measured, by the device's name, in MiB."""
+    names = {key: device.name for device in devices for key in (device.name, device.uuid)}
     kinds = {name: device.kind for device in devices for name in (device.name, device.uuid)}
     return {
         name: DeviceWish(
@@ -31,6 +36,7 @@ def wishes_of(
             reserve_mib=wanted.memory.reserve_mib,
             spare=wanted.spare,
             overhead_mib=wanted.memory.overhead_mib if isinstance(wanted.memory.overhead_mib, int) else None,
+            measured_overhead_mib=overheads.get(names.get(name, "")),
         )
         for name, wanted in named.items()
     }

@@ -14,6 +14,7 @@ from capture.messages import Answer, Taking
 from daemon.capacity import Capacities
 from daemon.child import Child
 from daemon.crew import Crew, Quota
+from daemon.devices import WorkerPlan
 from daemon.devicewatch import DeviceWatch
 from daemon.escalation import Course, Grant, Room, Step, escalate, walk_back
 from daemon.isolation import Suspects
@@ -93,6 +94,17 @@ class Workforce:
                 mine = self.workers[name]
                 self.workers[name] = replace(mine, load=structs.replace(mine.load, score=score))
                 self._outdated.add(name)
+
+    @property
+    def pids(self) -> dict[str, int]:
+        """Process ids of the workers that are up."""
+        up = {name: child for name, child in self._lives.items() if child.life.phase is Phase.UP}
+        return {name: child.pid for name, child in up.items() if child.pid is not None}
+
+    @property
+    def plans(self) -> dict[str, WorkerPlan]:
+        """What each worker was granted last."""
+        return {name: worker.plan for name, worker in self.workers.items()}
 
     def close(self) -> None:
         """End what it started."""

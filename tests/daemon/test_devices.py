@@ -23,7 +23,7 @@ from daemon.devices import (
     run_inventory,
 )
 from daemon.inventory import Gpu, Inventory, read_inventory
-from daemon.quota import Denied, DeviceMemory, Granted, MemoryMode, Quota, admit
+from daemon.quota import Basis, Denied, DeviceMemory, Granted, MemoryMode, Quota, admit
 
 GTX_1080 = (
     '{"gpus":[{"index":0,"uuid":"GPU-f5a6c6d1-2f0e-4c6b-8f0a-6f6d7c5f7a11","name":"NVIDIA GeForce GTX 1080",'
@@ -190,7 +190,7 @@ def test_a_child_that_talks_without_end_is_cut_off():
 
 def test_the_real_inventory_answers_on_this_machine():
     document = json.loads(run_inventory(own_pids=(1, 2)))
-    assert set(document) == {"gpus", "problems"}
+    assert set(document) == {"gpus", "problems", "used_mib_by_pid"}
 
 
 @pytest.mark.parametrize(
@@ -240,6 +240,7 @@ class FakeNvml:
 
     NVML_ERROR_LIBRARY_NOT_FOUND = 12
     NVML_ERROR_DRIVER_NOT_LOADED = 9
+    NVML_DEVICE_MIG_ENABLE = 1
 
     class NVMLError(Exception):
         def __init__(self, value):
@@ -271,6 +272,11 @@ class FakeNvml:
     def nvmlDeviceGetComputeRunningProcesses(self, gpu):  # noqa: N802
         return [SimpleNamespace(pid=pid, usedGpuMemory=used) for pid, used in gpu["processes"].items()]
 
+    def nvmlDeviceGetMigMode(self, gpu):  # noqa: N802
+        if "mig" not in gpu:
+            raise self.NVMLError(3)
+        return [gpu["mig"], gpu["mig"]]
+
     def nvmlDeviceGetUUID(self, gpu):  # noqa: N802
         return gpu["uuid"]
 
@@ -289,7 +295,8 @@ L4 = {
 @pytest.mark.parametrize(("own_pids", "used_mib"), [((), 3192), ((10,), 1192), ((10, 11, 12, 13), 292)])
 def test_our_own_workers_are_not_foreign(own_pids, used_mib):
     nvml = FakeNvml((L4,))
-    assert read_inventory(nvml, own_pids) == Inventory((Gpu(0, "GPU-a", "NVIDIA L4", 8192, used_mib),))
+    held = {pid: mib for pid, mib in {10: 2000, 11: 900}.items() if pid in own_pids}
+    assert read_inventory(nvml, own_pids) == Inventory((Gpu(0, "GPU-a", "NVIDIA L4", 8192, used_mib),), (), held)
     assert not nvml.is_open
 
 
@@ -297,6 +304,12 @@ def test_a_gpu_that_does_not_answer_leaves_the_others():
     found = read_inventory(FakeNvml((None, L4)))
     assert [gpu.index for gpu in found.gpus] == [1]
     assert found.problems == ("gpu-0: GPU is lost",)
+
+
+def test_a_gpu_in_slices_is_a_problem_and_not_used():
+    found = read_inventory(FakeNvml((L4 | {"mig": 1}, L4 | {"mig": 0})))
+    assert [gpu.index for gpu in found.gpus] == [1]
+    assert found.problems == ("gpu-0: MIG is on, and its slices are not supported; switch it off: nvidia-smi -mig 0",)
 
 
 @pytest.mark.parametrize(("error", "problems"), [(12, ()), (9, ()), (18, ("NVML: Driver/library version mismatch",))])
@@ -423,6 +436,41 @@ def test_the_quota_of_each_device_is_told():
 def test_overhead_and_reserve_that_are_set_count(wish: DeviceWish, workers: int):
     planned = plan_workers((GPU_0,), {"gpu-0": wish}, mosaics=8)
     assert len(planned.workers) == workers
+
+
+@pytest.mark.parametrize(
+    ("wish", "workers", "warning"),
+    [
+        (DeviceWish(3, fraction=0.23, measured_overhead_mib=500), 3, ""),
+        (
+            DeviceWish(3, fraction=0.23, measured_overhead_mib=700),
+            2,
+            "device gpu-0: 3 workers are wanted, but there is room for 2: each takes 700 MiB beyond its limit, as was "
+            "measured; give a smaller memory.fraction, or fewer workers",
+        ),
+        (DeviceWish(measured_overhead_mib=2000), 1, ""),
+        (DeviceWish(3, measured_overhead_mib=700), 3, ""),
+    ],
+)
+def test_a_measured_overhead_counts_and_leaves_as_many_as_fit(wish: DeviceWish, workers: int, warning: str):
+    planned = plan_workers((GPU_0,), {"gpu-0": wish}, mosaics=8)
+    assert isinstance(planned, Plan)
+    assert len(planned.workers) == workers
+    assert planned.warnings == ((warning,) if warning else ())
+    assert planned.quotas[0].basis is Basis.MEASURED
+    assert planned.quotas[0].memory.overhead_mib == wish.measured_overhead_mib
+
+
+@pytest.mark.parametrize(
+    "wish",
+    [
+        DeviceWish(3, fraction=0.3, measured_overhead_mib=700),  # refused by what is assumed too
+        DeviceWish(3, fraction=0.23, overhead_mib=700, measured_overhead_mib=500),  # what is set counts
+        DeviceWish(1, fraction=0.8, measured_overhead_mib=2000),  # not even one
+    ],
+)
+def test_what_is_wrong_without_a_measurement_is_refused_with_one(wish: DeviceWish):
+    assert isinstance(plan_workers((GPU_0,), {"gpu-0": wish}, mosaics=8), Unplannable)
 
 
 def test_all_problems_are_named_at_once():

@@ -19,6 +19,7 @@ from daemon.lifecycle import (
     load,
     owe,
     restart,
+    retire,
     revive,
     settle,
     stop,
@@ -307,6 +308,27 @@ def test_a_restart_of_who_was_given_up_revives():
 )
 def test_a_restart_changes_nothing_for_who_ends_anyway(life):
     assert restart(life, 300.0) == Step(life)
+
+
+def test_who_is_retired_ends_in_order_and_is_given_up_without_a_failure():
+    step = retire(UP, 50.0)
+    assert step.command is Command.ASK_STOP
+    assert step.life.phase is Phase.STOPPING
+    ended = die(step.life, 51.0, POLICY, is_permanent=False, chance=0.0)
+    assert (ended.phase, ended.failures, ended.deaths_s) == (Phase.GIVEN_UP, 0, ())
+    assert restart(ended, 60.0).life.phase is Phase.WAITING, "a person may start it again"
+
+
+@pytest.mark.parametrize("phase", [Phase.WAITING, Phase.GIVEN_UP, Phase.STOPPING, Phase.STOPPED])
+def test_only_who_lives_is_retired(phase):
+    life = replace(UP, phase=phase)
+    assert retire(life, 50.0) == Step(life)
+
+
+def test_a_stop_for_good_ends_a_retirement():
+    retiring = retire(UP, 50.0).life
+    stopping = stop(retiring, 51.0).life
+    assert die(stopping, 52.0, POLICY, is_permanent=False, chance=0.0).phase is Phase.STOPPED
 
 
 def test_a_stop_for_good_ends_a_restart():

@@ -210,6 +210,14 @@ def test_quotas_fit_on_a_device(device: str, expected: list[str]) -> None:
                 " (`nvidia-smi -L` lists the UUIDs)"
             ],
         ),
+        (
+            "{MIG-GPU-5f2c/1/0: {}}",
+            [
+                "f:2:11: devices.MIG-GPU-5f2c…: slices of a GPU (MIG) are not supported: their memory is not in the"
+                " inventory, so no quota would hold (switch MIG off (`nvidia-smi -mig 0`) and name the GPU: its workers"
+                " share it by memory.fraction)"
+            ],
+        ),
         ("{'cpu:0': {}, 'cpu:1': {workers: 2}}", []),
         (
             "{cpu: {}, 'cpu:0': {}}",

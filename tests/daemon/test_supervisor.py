@@ -7,8 +7,9 @@ are real.
 import math
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -17,11 +18,13 @@ from capture.grouping import MosaicPlan
 from capture.messages import Assign, CameraSpec, CaptureSetup, Load, OpenMosaic
 from daemon.child import ChildSpec
 from daemon.control import Control, ask
-from daemon.devices import Device, DeviceKind, WorkerPlan
+from daemon.devices import Device, DeviceKind, DeviceWish, WorkerPlan
 from daemon.job import Job, Worker
 from daemon.lifecycle import Policy
 from daemon.notify import Silence
 from daemon.orders import ListWorkers, NoSuchWorker, Refused, Reply, Request, Restarting, RestartWorker, WorkerState
+from daemon.overhead import Subject, Watched
+from daemon.overheads import Overheads
 from daemon.placement import Wanted
 from daemon.quota import MemoryMode
 from daemon.sinks.jsonl import SightedTile
@@ -101,7 +104,13 @@ def play(tmp_path: Path) -> Iterator[Play]:
     (tmp_path / "actors.py").write_text(ACTORS)
     started: list[Supervisor] = []
 
-    def start(capture: str, worker: str, workers: int = 1, control: Control | None = None) -> Supervisor:
+    def start(
+        capture: str,
+        worker: str,
+        workers: int = 1,
+        control: Control | None = None,
+        overheads: Overheads | None = None,
+    ) -> Supervisor:
         scene = tmp_path / "scene"
         (tmp_path / "scene.c").write_text(capture)
         (tmp_path / "scene.w").write_text(worker)
@@ -147,7 +156,7 @@ def play(tmp_path: Path) -> Iterator[Play]:
             answered_within_s={"m1": 5.0},
             start_concurrency=1,
         )
-        started.append(Supervisor(job, (Basket(),), Silence(), control=control))
+        started.append(Supervisor(job, (Basket(),), Silence(), control=control, overheads=overheads))
         return started[-1]
 
     yield start
@@ -182,6 +191,36 @@ def test_a_worker_that_answered_everything_is_not_hung_when_its_cameras_go_dark(
     quiet_s = time.monotonic() + 3 * HANG_S
     turn_until(supervisor, lambda: time.monotonic() > quiet_s)
     assert restarts(supervisor, "w1") == 0
+
+
+def test_a_worker_without_room_is_retired_and_the_other_answers(play, tmp_path):
+    """The device has room for two of 100 MiB and 100 more; each is found to take 60 beyond its limit."""
+    wish = DeviceWish(2, fraction=0.1, reserve_mib=700)
+    device = Device("cpu", DeviceKind.CPU, "", 1000, cores=2)
+    plans = tuple(WorkerPlan(name, device, 1, MemoryMode.FRACTION, 100) for name in ("w1", "w2"))
+    watched = Watched(device, wish, Subject("cpu", "d1", "openvino", "float32"), plans, mosaics=1)
+    seen = []
+
+    def measure(_watched: Watched, pids: Mapping[str, int]) -> dict[str, int]:
+        seen.append(dict(pids))
+        return dict.fromkeys(pids, 60)
+
+    with closing(Overheads(tmp_path, (watched,), measure)) as overheads:
+        supervisor = play(
+            capture=COMPOSING,
+            worker="for slot_id in held: channel.send(answer(slot_id, int(time.monotonic() * 5) % 10**6))",
+            workers=2,
+            overheads=overheads,
+        )
+        turn_until(supervisor, lambda: child(supervisor, "w2").phase == "given_up")
+        assert [set(pids) for pids in seen] == [{"w1", "w2"}]
+        assert child(supervisor, "w1").overhead_mib == 60
+        assert restarts(supervisor, "w2") == 0
+        [notice] = supervisor.statistics.notices
+        assert "no room for w2" in notice
+        turn_until(supervisor, lambda: supervisor.statistics.mosaics[0].worker == "w1")
+        supervisor.stop()
+        supervisor.run()
 
 
 def test_a_worker_that_leaves_a_canvas_unanswered_is_hung(play):

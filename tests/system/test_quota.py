@@ -15,6 +15,7 @@ import pytest
 
 from bench.exhaustion import Way, environ_of, order
 from capture.exits import ExitCode
+from daemon.devices import find_devices
 from simulator.camera import CameraSpec
 from simulator.footage import Footage
 from simulator.thread import ServerThread
@@ -34,12 +35,17 @@ DEATH_S = 60.0
 QUOTA_MIB = {"tensorflow": 1000, "openvino": 500}
 
 
+def total_mib() -> float:
+    """Return the memory of which a worker on the CPU has its fraction."""
+    found = find_devices(lambda: b"{}")
+    return float(found.devices[-1].total_mib)
+
+
 @contextmanager
 def staged(folder: Path, model: Model, footage: dict[str, Footage], engine: str) -> Iterator[Daemon]:
     """Run twelve cameras in three mosaics and two workers of so small a quota; ``folder/fault`` is for orders."""
     fault = folder / "fault"
     fault.mkdir()
-    total_kib = int(re.search(r"MemTotal:\s+(\d+)", Path("/proc/meminfo").read_text())[1])
     settings = {
         "model": {
             "cfg": str(model.cfg),
@@ -48,9 +54,7 @@ def staged(folder: Path, model: Model, footage: dict[str, Footage], engine: str)
             "engine": engine,
             "input": "mosaic",
         },
-        "devices": {
-            "cpu": {"workers": 2, "threads": 1, "memory": {"fraction": QUOTA_MIB[engine] / (total_kib / 1024)}}
-        },
+        "devices": {"cpu": {"workers": 2, "threads": 1, "memory": {"fraction": QUOTA_MIB[engine] / total_mib()}}},
         # Whoever is back has mended: each death is a first failure, and followed by a start at once.
         "supervision": {"hang_s": 20, "start_timeout_s": 60, "stable_s": 0.1, "restart_window_s": 1.0},
     }
