@@ -1,6 +1,6 @@
 """How fast a killed worker is back at work, and what the others lose meanwhile, on this machine.
 
-    python bench/recovery.py [--kills 30] [--kind cold|cold-tensorflow|spare] [--json]
+    python bench/recovery.py [--kills 30] [--kind cold|cold-tensorflow|spare|oom|oom-tensorflow] [--json]
 
 Simulated cameras of real footage, the daemon, two workers of one thread; 15 mosaics a second with openvino (less than
 half of what bench/main_job.py sees answered), 10 with tensorflow and with a spare. One worker is killed (SIGKILL) again
@@ -12,6 +12,12 @@ and again, each time a moment after it has come back. With --json:
 - spare_p50_s, spare_p95_s: from the kill to the next answer of the killed worker's mosaic, by a loaded spare (openvino)
 - others_answered_ratio: frames answered, of those offered, on mosaics that are never the killed worker's (cold,
   openvino); all that they lost in the whole time is held against the times between a kill and the worker's return
+
+- oom_p50_s, oom_p95_s, oom_others_answered_ratio (openvino), oom_tensorflow_...: the worker is not killed, but its
+  quota is exhausted, through its own framework, in the ways of bench/exhaustion.py in turn; the time is that from its
+  end, and what the others lose while its memory fills counts as well
+- oom_others_answered_throughout_ratio: the same losses held against the whole time; oom_host_oom_ratio: how many of
+  those ends were judged to be for memory
 
 With --kind the figures of the others are left out.
 
@@ -42,17 +48,21 @@ if __name__ == "__main__":
     # Python puts this folder first, where capture.py and simulator.py would stand for the packages of their names.
     sys.path[0] = str(Path(__file__).parents[1])
 
+from bench.exhaustion import Way, environ_of, order
 from bench.main_job import DATA, descendants, scrape, total
 from bench.simulated import run_daemon, simulated
 from capture.child import wait_readable
 from daemon.demo import Process, free_port
 from daemon.demo_material import DemoError
+from daemon.devices import find_devices
 from daemon.metrics import Sample
 
 VIDEO = DATA / "videos" / "pets09-s2l1.mp4"
 MODEL = DATA / "weights" / "yolo-fastest" / "yolo-fastest-1.1-xl"
 HTTP_PORT = 9109
 VICTIM = "w1"
+FAULT = "fault"
+"""Folder for orders to exhaust the victim's memory."""
 START_S = 300.0
 """The first start builds the model's graph."""
 BACK_S = 60.0
@@ -70,6 +80,8 @@ class Kind:
     cameras: int
     """Five mosaics a second for every four."""
     has_spare: bool = False
+    quota_mib: int | None = None
+    """Of each worker, where that is to be exhausted."""
 
 
 KINDS = {
@@ -77,7 +89,11 @@ KINDS = {
     "cold-tensorflow": Kind("tensorflow", 8),
     # One mosaic for each of the two: what is measured is that of the one that is killed.
     "spare": Kind("openvino", 8, has_spare=True),
+    # What loading takes, and 500 MiB and more to be exhausted.
+    "oom": Kind("openvino", 12, quota_mib=800),
+    "oom-tensorflow": Kind("tensorflow", 8, quota_mib=1500),
 }
+WAYS: tuple[Way, ...] = ("slow", "rest", "fast")
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +104,10 @@ class Recoveries:
     times_s: tuple[float, ...]
     """From each kill to the answer."""
     others_answered_ratio: float
+    throughout_ratio: float = 1.0
+    """The same, over the whole time."""
+    host_oom_ratio: float = 0.0
+    """Ends that were judged to be for memory."""
 
     def quantile_s(self, q: float) -> float:
         """Return the least time that this part of all recoveries, or more, did not exceed (nearest rank)."""
@@ -108,7 +128,14 @@ def staged(folder: Path, kind: Kind) -> Iterator[tuple[Process, int]]:
             "engine": kind.engine,
             "input": "mosaic",
         },
-        "devices": {"cpu": {"workers": 2, "threads": 1, "spare": kind.has_spare}},
+        "devices": {
+            "cpu": {
+                "workers": 2,
+                "threads": 1,
+                "spare": kind.has_spare,
+                "memory": {"fraction": kind.quota_mib / total_mib() if kind.quota_mib else None},
+            }
+        },
         # A worker that has answered is healthy: each kill is a first failure, and restarted at once.
         "supervision": {"stable_s": 0.1, "restart_window_s": 1.0, "max_restarts": 1000},
         "sinks": {"jsonl": {"empty": True}},
@@ -119,7 +146,8 @@ def staged(folder: Path, kind: Kind) -> Iterator[tuple[Process, int]]:
         # Of a camera that sleeps there may be nothing to answer for a while.
         roster = (folder / "cameras.yaml").read_text()
         (folder / "awake.yaml").write_text(f"defaults: {{decode: all}}\n{roster}")
-        with run_daemon(folder) as daemon:
+        (folder / FAULT).mkdir()
+        with run_daemon(folder, environ_of(folder / FAULT) if kind.quota_mib else {}) as daemon:
             simulator.check()
             yield daemon, port
 
@@ -146,10 +174,14 @@ def measure(folder: Path, name: str, kills: int, on_kill: Callable[[], None]) ->
         time.sleep(SETTLE_S)
         others = others_cameras(folder)
         before, began_s, times_s = look(), time.monotonic(), []
-        for _ in range(kills):
+        for number in range(kills):
             time.sleep(chance.uniform(*PAUSES_S))
-            alive = look()
-            ended_s = kill(worker_pid(daemon.pid))
+            alive, pid = look(), worker_pid(daemon.pid)
+            if kind.quota_mib:
+                exhaust(folder / FAULT, pid, WAYS[number % len(WAYS)])
+                ended_s = 0.0
+            else:
+                ended_s = kill(pid)
             # Even where a spare has long taken over: the next to be killed is its successor.
             back = wait_for(partial(has_recovered, alive), "a recovery", BACK_S)
             times_s.append(ended_s + recovery_s(back) - recovery_s(alive))
@@ -161,7 +193,18 @@ def measure(folder: Path, name: str, kills: int, on_kill: Callable[[], None]) ->
     lost = of(others, after, names[1], reason="unread") - of(others, before, names[1], reason="unread")
     away_s = worker_recovery_s(after) - worker_recovery_s(before)
     offered_meanwhile = (answered + lost) * away_s / took_s
-    return Recoveries(name, tuple(times_s), max(0.0, 1.0 - lost / offered_meanwhile))
+    return Recoveries(
+        name,
+        tuple(times_s),
+        max(0.0, 1.0 - lost / offered_meanwhile),
+        throughout_ratio=answered / (answered + lost),
+        host_oom_ratio=total(after, "mosaicd_worker_restarts_total", worker=VICTIM, cause="host_oom") / kills,
+    )
+
+
+def total_mib() -> int:
+    """Return the memory of which a worker on the CPU has its fraction."""
+    return find_devices(lambda: b"{}").devices[-1].total_mib
 
 
 def is_ready(samples: Sequence[Sample]) -> bool:
@@ -220,6 +263,17 @@ def kill(pid: int) -> float:
         os.close(pidfd)
 
 
+def exhaust(fault: Path, pid: int, way: Way) -> None:
+    """Have the victim's memory taken, and wait for its end. Raises TimeoutError."""
+    pidfd = os.pidfd_open(pid)
+    try:
+        order(fault, VICTIM, way)
+        if not wait_readable([pidfd], BACK_S):
+            raise TimeoutError(f"{VICTIM} lives on {BACK_S:g} s after its memory was taken ({way})")
+    finally:
+        os.close(pidfd)
+
+
 def figures(found: Sequence[Recoveries]) -> dict[str, float]:
     """Return what --json prints."""
     shown: dict[str, float] = {}
@@ -230,12 +284,17 @@ def figures(found: Sequence[Recoveries]) -> dict[str, float]:
         shown[f"{name}_p95_s"] = round(each.quantile_s(0.95), 3)
         if each.kind == "cold":
             shown["others_answered_ratio"] = round(each.others_answered_ratio, 4)
+        if KINDS[each.kind].quota_mib:
+            shown[f"{name}_others_answered_ratio"] = round(each.others_answered_ratio, 4)
+            shown[f"{name}_others_answered_throughout_ratio"] = round(each.throughout_ratio, 4)
+            shown[f"{name}_host_oom_ratio"] = round(each.host_oom_ratio, 4)
     return shown
 
 
 def show(found: Sequence[Recoveries], kills: int) -> Table:
     """Return the table that a person reads."""
-    table = Table(title=f"a worker killed {kills} times: from the kill to the answer", title_justify="left")
+    title = f"a worker killed, or its quota exhausted, {kills} times: from its end to the answer"
+    table = Table(title=title, title_justify="left")
     for column in ("kind", "engine", "cameras", "p50, s", "p95, s", "worst, s", "others answered"):
         table.add_column(column, justify="left" if column in ("kind", "engine") else "right")
     for each in found:

@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -31,9 +31,11 @@ def simulated(folder: Path, cameras: int, arguments: Sequence[str], within_s: fl
 
 
 @contextmanager
-def run_daemon(folder: Path) -> Iterator[Process]:
-    """Run the daemon on ``folder/mosaicd.yaml``."""
-    daemon = Process("run", [*PROGRAM, "run", "--settings", str(folder / "mosaicd.yaml")], folder)
+def run_daemon(folder: Path, environ: Mapping[str, str] | None = None) -> Iterator[Process]:
+    """Run the daemon on ``folder/mosaicd.yaml``; ``environ`` is what its environment has besides this process's."""
+    added = [f"{name}={value}" for name, value in (environ or {}).items()]
+    run = [*PROGRAM, "run", "--settings", str(folder / "mosaicd.yaml")]
+    daemon = Process("run", ["env", *added, *run], folder)
     try:
         yield daemon
     finally:
