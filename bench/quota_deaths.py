@@ -96,7 +96,7 @@ def die(seen: Seen, cache_dir: Path) -> Seen:
                 break
             if now_s - looked_s >= 0.1:
                 looked_s = now_s
-                seen.looks_mib = [*seen.looks_mib[-4:], round(data_mib(Path(f"/proc/{child.pid}")), 1)]
+                seen.looks_mib = [*seen.looks_mib[-4:], round(data_mib(child.pid or 0), 1)]
                 publish(slot, now_s)
             for received in child.receive():
                 if isinstance(received.message, Ready):

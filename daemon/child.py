@@ -86,9 +86,11 @@ class Child:
 
     def data_mib(self) -> float | None:
         """Return what RLIMIT_DATA counts of its living generation; None if it is gone, or about to be."""
+        if self.pid is None:
+            return None
         try:
-            return data_mib(Path(f"/proc/{self.pid}")) or None
-        except (OSError, IndexError):
+            return data_mib(self.pid) or None  # 0 once it has given its memory back
+        except OSError:
             return None
 
     @property

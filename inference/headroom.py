@@ -37,12 +37,16 @@ class QuotaTooSmall(EngineError):  # noqa: N818
     """The model is loaded, and there is no room to work in: the next start would be the same."""
 
 
-def data_mib(proc: Path = Path("/proc/self")) -> float:
-    """Return the data of a process, as RLIMIT_DATA counts it (but for the main stack); `proc` is its folder in procfs.
+def data_mib(pid: int | str = "self") -> float:
+    """Return the data of a process, as RLIMIT_DATA counts it (but for the main stack): about 10 us.
 
     Raises OSError if it is gone.
     """
-    return int((proc / "statm").read_bytes().split()[_DATA]) / _PAGES_A_MIB
+    fd = os.open(f"/proc/{pid}/statm", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return int(os.read(fd, 200).split()[_DATA]) / _PAGES_A_MIB
+    finally:
+        os.close(fd)
 
 
 def wall_mib() -> int | None:
