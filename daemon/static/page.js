@@ -238,8 +238,14 @@ addEventListener("hashchange", () => {
     $("camera").scrollIntoView();
   }
 });
-refresh().then(() => fetch("api/v1/sightings?limit=20")).then((answer) => answer.json()).then((seen) => {
-  for (const event of seen.reverse()) showSighting(event);
+async function begin() {
+  await refresh();
+  const past = await Promise.all(
+    ["sightings?limit=20", "transitions"].map(async (what) => (await fetch(`api/v1/${what}`)).json()));
+  past[0].reverse().forEach(showSighting);
+  past[1].reverse().forEach(showTransition);
   listen();
-});
+}
+
+begin();
 setInterval(() => document.hidden || refresh(), STATUS_MS);

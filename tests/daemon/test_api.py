@@ -80,19 +80,9 @@ def test_each_list_is_there_alone(site: Site) -> None:
 def test_the_document_describes_every_route(site: Site) -> None:
     status, found = site.get("/api/v1/openapi.json")
     assert status == 200
-    assert set(found["paths"]) == {
-        f"/api/v1/{path}"
-        for path in (
-            "status",
-            "cameras",
-            "cameras/{name}",
-            "mosaics",
-            "mosaics/{name}/picture",
-            "workers",
-            "sightings",
-            "events",
-        )
-    }
+    one = ("cameras/{name}", "mosaics/{name}/picture")
+    several = ("status", "cameras", "mosaics", "workers", "sightings", "transitions", "events")
+    assert set(found["paths"]) == {f"/api/v1/{path}" for path in (*one, *several)}
     assert found["components"]["schemas"]["Camera"]["properties"]["frame_wh"]
 
 
@@ -107,6 +97,21 @@ def test_the_last_sightings_come_newest_first(site: Site) -> None:
     ], "frames without a sighting are none"
     assert [each["camera"] for each in site.get("/api/v1/sightings?camera=front&limit=1")[1]] == ["front"]
     assert site.get("/api/v1/sightings?limit=0")[0] == 422
+
+
+def test_what_came_and_went_comes_newest_first(site: Site) -> None:
+    site.recent.note(Transition(1.0, "camera", "front", "down", "timeout", "no answer"))
+    site.recent.note(Transition(2.0, "worker", "w1", "up"))
+    status, found = site.get("/api/v1/transitions")
+    assert (status, [each["name"] for each in found]) == (200, ["w1", "front"])
+    assert found[1] == {
+        "at": 1.0,
+        "kind": "camera",
+        "name": "front",
+        "state": "down",
+        "reason": "timeout",
+        "detail": "no answer",
+    }
 
 
 def test_only_so_many_are_kept_and_a_time_that_is_none_is_left_out(site: Site) -> None:
