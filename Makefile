@@ -6,8 +6,9 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/pip --disable-pip-version-check --quiet
 # What systemd-python compiles against.
 SYSTEMD_PACKAGES := gcc pkg-config python3-dev libsystemd-dev
-# Foreign RTSP clients that the tests run against the simulator.
-CLIENT_PACKAGES := ffmpeg gstreamer1.0-tools gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gstreamer1.0-libav
+# Foreign RTSP clients that the tests run against the simulator, and a browser for the live page.
+CLIENT_PACKAGES := ffmpeg gstreamer1.0-tools gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gstreamer1.0-libav \
+	chromium
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test check format bench lock clients clean
@@ -60,7 +61,7 @@ bench: setup ## Measure engines, a worker's start and recovery, capture, the mai
 lock: setup ## Write requirements.lock from what is installed
 	$(BIN)/pip freeze --exclude-editable | sort -f > requirements.lock
 
-clients: ## Install the foreign RTSP clients that some tests use (root, apt)
+clients: ## Install the RTSP clients and the browser that some tests use (root, apt)
 	apt-get update -qq
 	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(CLIENT_PACKAGES) >/dev/null
 

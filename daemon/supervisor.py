@@ -38,9 +38,9 @@ from daemon.control import Control
 from daemon.crew import Born, Crew, Died, Event, Heard
 from daemon.desk import Desk
 from daemon.job import Job
-from daemon.journal import Journal
 from daemon.ledger import Ledger
 from daemon.lifecycle import Phase
+from daemon.news import News
 from daemon.notify import Notifier
 from daemon.overheads import Overheads
 from daemon.pictures import Pictures
@@ -112,7 +112,7 @@ class Supervisor:
         self._desk = Desk(control, self._workforce, self._records, self._lives, self._crew.restart) if control else None
         self._recovery = Recovery(self._workforce.workers)
         self._captures = CaptureForce(job)
-        self._journal = Journal(self._recent, self._ledger)
+        self._news = News(self._recent, self._ledger)
         self._submitted: SimpleQueue[tuple[Job, bool, Future[Difference]]] = SimpleQueue()
         self.reloader: Reloader | None = None
         """Who reads the roster again; set before the loop turns."""
@@ -206,7 +206,7 @@ class Supervisor:
                 if child.spec.kind == CAPTURE and cause is Cause.CRASH:
                     self._blame(child.spec.name, stderr)
                 self._records[child.spec.name].turn_over(cause)
-                self._journal.child_has_ended(child.spec.kind, child.spec.name, cause)
+                self._news.child_has_ended(child.spec.kind, child.spec.name, cause)
                 self._clear_away(child, cause)
 
     def _brief(self, child: Child) -> None:
@@ -232,17 +232,17 @@ class Supervisor:
                 return True
             case Ready(memory_mib, detail):
                 record.memory_mib = memory_mib
-                self._journal.child_is_ready(child.spec.kind, name, memory_mib, detail)
+                self._news.child_is_ready(child.spec.kind, name, memory_mib, detail)
                 if child.spec.kind == CAPTURE:
                     child.life = lifecycle.owe(child.life, now_s)
                 elif self._overheads is not None:
                     self._overheads.ask(self._workforce.pids, self._workforce.plans)
             case CameraTransition():
                 self._captures.check_own(name, {message.camera})
-                self._journal.camera_changed(message, now_s)
+                self._news.camera_changed(message, now_s)
             case CameraNotice():
                 self._captures.check_own(name, {message.camera})
-                self._journal.camera_noticed(message)
+                self._news.camera_noticed(message)
             case CaptureReport():
                 self._captures.check_own(name, {c.camera for c in message.cameras}, {m.mosaic for m in message.mosaics})
                 record.cpu_s, record.memory_mib = message.cpu_s, message.memory_mib
@@ -337,7 +337,7 @@ class Supervisor:
         """Find the camera whose decoder crashed its process, and keep it away if it was not the first time."""
         if (blamed := self._captures.blame(capture, stderr, self._clock(), random.random())) is not None:
             camera, hold_s = blamed
-            self._journal.camera_crashed(camera, capture, hold_s)
+            self._news.camera_crashed(camera, capture, hold_s)
 
     def _tell(self, child: Child, message: msgspec.Struct, fds: tuple[int, ...] = ()) -> None:
         if not child.send(message, fds) and child.life.phase in (Phase.STARTING, Phase.UP):

@@ -15,7 +15,7 @@ from daemon.verdict import Cause
 log = logging.getLogger(__name__)
 
 
-class Journal:
+class News:
     """Used by the supervisor's thread."""
 
     def __init__(self, recent: Recent, ledger: Ledger) -> None:
