@@ -218,9 +218,11 @@ class Workforce:
                 return  # one at a time
 
     def _renew(self) -> None:
-        """Restart those that are outdated, each while all others are up."""
-        if self._outdated and all(child.life.phase is Phase.UP for child in self._lives.values()):
-            self._crew.restart(self._lives[min(self._outdated)])
+        """Restart those that are outdated, each while all others that can be are up."""
+        phases = {name: child.life.phase for name, child in self._lives.items()}
+        outdated = [name for name in sorted(self._outdated) if phases[name] is Phase.UP]
+        if outdated and all(phase in (Phase.UP, Phase.GIVEN_UP) for phase in phases.values()):
+            self._crew.restart(self._lives[outdated[0]])
 
     def _follow(self, name: str, course: Course) -> None:
         """Let the worker's next generation have what its course grants."""

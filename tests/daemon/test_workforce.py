@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import pytest
+from msgspec import structs
 
 from capture.messages import Answer, Assign, Taking, Unassign
 from daemon.capacity import WINDOW_S
@@ -266,3 +267,31 @@ def test_who_is_measured_to_do_more_gets_more(make: Make) -> None:
     for _ in range(5):
         stage.place(WINDOW_S)
     assert len(stage.told) == moves
+
+
+def test_other_scores_are_loaded_by_one_worker_after_the_other(make: Make) -> None:
+    stage = make(4, cpu=TWO)
+    lower = [replace(worker, load=structs.replace(worker.load, score=0.05)) for worker in stage.job.workers]
+    stage.force.adopt(replace(stage.job, workers=tuple(lower)))
+    stage.place(1.0)
+    assert [stage.lives[name].life.phase for name in ("w1", "w2")] == [Phase.STOPPING, Phase.UP]
+    assert stage.force.workers["w1"].load.score == 0.05
+    stage.place(1.0)
+    assert stage.lives["w2"].life.phase is Phase.UP, "while the first is away"
+    stage.force.note_death("w1", None, stage.now_s)
+    stage.up("w1")
+    stage.place(1.0)
+    assert stage.lives["w2"].life.phase is Phase.STOPPING
+    stage.force.note_death("w2", None, stage.now_s)
+    stage.up("w2")
+    stage.place(1.0)
+    assert [stage.lives[name].life.phase for name in ("w1", "w2")] == [Phase.UP, Phase.UP]
+
+
+def test_one_that_was_given_up_keeps_nobody_from_loading_other_scores(make: Make) -> None:
+    stage = make(4, cpu=TWO)
+    stage.die("w1", phase=Phase.GIVEN_UP)
+    lower = [replace(worker, load=structs.replace(worker.load, score=0.05)) for worker in stage.job.workers]
+    stage.force.adopt(replace(stage.job, workers=tuple(lower)))
+    stage.place(1.0)
+    assert [stage.lives[name].life.phase for name in ("w1", "w2")] == [Phase.GIVEN_UP, Phase.STOPPING]
