@@ -25,7 +25,7 @@ $(VENV)/installed: pyproject.toml requirements.lock
 		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
 		$(SYSTEMD_PACKAGES) >/dev/null; } || true
 	@$(PIP) install -c requirements.lock -e '.[systemd]' 2>/dev/null || echo "left out: systemd-python, which \
-	tells systemd that the daemon is ready; it needs $(SYSTEMD_PACKAGES)"
+	gives log lines in the journal their fields; it needs $(SYSTEMD_PACKAGES)"
 	@touch $@
 
 demo: setup ## 32 simulated cameras and the daemon; SECONDS=60, VIDEO=FILE[:COUNT], MODEL=FILE.cfg

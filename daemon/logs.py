@@ -2,9 +2,7 @@
 
 Owns the root logger's one handler. Must not know who logs, nor what: whoever logs keeps secrets out. Text that came
 from outside (a camera's answer, an exception's message) cannot start a line of its own: control characters are escaped.
-
-A later issue adds the journal's structured fields where ``JOURNAL_STREAM`` says that stderr is the journal: that is one
-more :class:`logging.Handler` beside the two formatters here.
+The journal's own handler is in `daemon.logjournal`.
 """
 
 import json
@@ -22,6 +20,8 @@ _COLOURS = {logging.DEBUG: "2", logging.WARNING: "33", logging.ERROR: "31", logg
 # What every record has; the rest came in through `extra`.
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "fields"}
 
+_TRACEBACKS = logging.Formatter()
+
 _JSON_OWN = frozenset({"time", "level", "logger", "message", "exception"})
 
 
@@ -33,16 +33,21 @@ class LogFormat(StrEnum):
 
 
 def set_up_logging(
-    stream: TextIO, *, style: LogFormat = LogFormat.TEXT, level: str = "info", colour: bool | None = None
+    stream: TextIO,
+    *,
+    style: LogFormat = LogFormat.TEXT,
+    level: str = "info",
+    colour: bool | None = None,
+    journal: logging.Handler | None = None,
 ) -> logging.Handler:
-    """Send all that is logged in this process to ``stream``, replacing the handlers that were there.
+    """Send all that is logged in this process to ``journal``, else to ``stream``, replacing what handlers there were.
 
     ``colour`` None means: where the stream is a terminal. Returns the handler, so that a test can take it away again.
     Raises ``ValueError`` for a level that is none of :data:`LEVELS`.
     """
     if level not in LEVELS:
         raise ValueError(f"level must be one of {', '.join(LEVELS)}, not {level!r}")
-    handler = logging.StreamHandler(stream)
+    handler = journal or logging.StreamHandler(stream)
     is_coloured = stream.isatty() if colour is None else colour
     handler.setFormatter(JsonFormatter() if style is LogFormat.JSON else TextFormatter(is_coloured=is_coloured))
     logging.basicConfig(handlers=[handler], level=level.upper(), force=True)
@@ -69,11 +74,9 @@ class TextFormatter(logging.Formatter):
         level = record.levelname
         if self._is_coloured and record.levelno in _COLOURS:
             level = f"\x1b[{_COLOURS[record.levelno]}m{level}\x1b[0m"
-        parts = [_stamp(record.created), level, _escaped(record.getMessage())]
-        parts += [f"{_escaped(key)}={_quoted(value)}" for key, value in _fields_of(record).items()]
-        lines = [" ".join(parts)]
+        lines = [f"{_stamp(record.created)} {level} {text_line(record)}"]
         # Split at \n only: splitlines would let other separators through unescaped.
-        lines += [f"  | {_escaped(line)}" for line in _traceback(self, record).split("\n") if line]
+        lines += [f"  | {_escaped(line)}" for line in traceback_of(record).split("\n") if line]
         return "\n".join(lines)
 
 
@@ -91,11 +94,32 @@ class JsonFormatter(logging.Formatter):
             "logger": record.name,
             "message": record.getMessage(),
         }
-        for key, value in _fields_of(record).items():
-            line[f"field_{key}" if key in _JSON_OWN else key] = _plain(value)
-        if text := _traceback(self, record):
+        for key, value in plain_fields(record).items():
+            line[f"field_{key}" if key in _JSON_OWN else key] = value
+        if text := traceback_of(record):
             line["exception"] = text
         return json.dumps(line)
+
+
+def text_line(record: logging.LogRecord) -> str:
+    """Return the message and its fields as one line: ``camera up camera=cam-01``."""
+    given = [f"{_escaped(key)}={_quoted(value)}" for key, value in _fields_of(record).items()]
+    return " ".join([_escaped(record.getMessage()), *given])
+
+
+def plain_fields(record: logging.LogRecord) -> dict[str, object]:
+    """Return a record's fields with values that JSON has."""
+    return {key: _plain(value) for key, value in _fields_of(record).items()}
+
+
+def traceback_of(record: logging.LogRecord) -> str:
+    """Return the traceback that was logged with it, if any."""
+    parts = []
+    if record.exc_info and record.exc_info[0] is not None:
+        parts.append(_TRACEBACKS.formatException(record.exc_info))
+    if record.stack_info:
+        parts.append(_TRACEBACKS.formatStack(record.stack_info))
+    return "\n".join(parts)
 
 
 def _fields_of(record: logging.LogRecord) -> dict[str, object]:
@@ -108,15 +132,6 @@ def _fields_of(record: logging.LogRecord) -> dict[str, object]:
 
 def _stamp(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
-
-
-def _traceback(formatter: logging.Formatter, record: logging.LogRecord) -> str:
-    parts = []
-    if record.exc_info and record.exc_info[0] is not None:
-        parts.append(formatter.formatException(record.exc_info))
-    if record.stack_info:
-        parts.append(formatter.formatStack(record.stack_info))
-    return "\n".join(parts)
 
 
 def _escaped(text: str) -> str:

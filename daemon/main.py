@@ -4,6 +4,7 @@ Entry point, so it reads the environment. Starts what has an owner (sinks, HTTP,
 the reverse one. Whatever can be refused is refused before anything has been started.
 """
 
+import faulthandler
 import logging
 import os
 import signal
@@ -33,6 +34,7 @@ from daemon.devices import (
 from daemon.filewatch import FileWatch
 from daemon.job import Job, inherit, plan_groups, plan_job
 from daemon.liveroster import LiveRoster
+from daemon.logjournal import open_journal
 from daemon.logs import LogFormat, fields, set_up_logging
 from daemon.metrics import CONTENT_TYPE, make_registry, render
 from daemon.modelrun import CannotRunError, ModelRun, model_files, plan_runs, subjects_of
@@ -71,7 +73,14 @@ def run(
     if configuration is None:
         return ExitCode.CONFIG
     settings = configuration.settings
-    set_up_logging(sys.stderr, style=LogFormat(settings.logging.format), level=settings.logging.level)
+    set_up_logging(
+        sys.stderr,
+        style=LogFormat(settings.logging.format),
+        level=settings.logging.level,
+        journal=open_journal(environ, sys.stderr.fileno()),
+    )
+    # What systemd's watchdog ends (SIGABRT) says in its last words where it hung.
+    faulthandler.enable()
     try:
         notifier = open_notifier(environ, os.getpid())
         listener = bind(settings.http.address, settings.http.port)

@@ -6,8 +6,9 @@ supervisor's thread.
 
 import importlib
 import logging
-from collections.abc import Mapping
-from types import ModuleType
+import socket
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Protocol
 
 from daemon.logs import fields
@@ -16,7 +17,7 @@ log = logging.getLogger(__name__)
 
 
 class NotifyError(Exception):
-    """systemd waits for word from us, and we cannot give it."""
+    """systemd waits for word from us, and what it says about that makes no sense."""
 
 
 class Notifier(Protocol):
@@ -69,10 +70,10 @@ class Silence:
 
 
 class Systemd:
-    """Speaks through systemd-python, which finds ``NOTIFY_SOCKET`` in the process's own environment."""
+    """Speaks to systemd."""
 
-    def __init__(self, library: ModuleType, watchdog_s: float | None) -> None:
-        self._library = library
+    def __init__(self, send: Callable[[str], object], watchdog_s: float | None) -> None:
+        self._tell = send
         self._is_failing = False
         self.watchdog_s = watchdog_s
 
@@ -102,7 +103,7 @@ class Systemd:
 
     def _send(self, text: str) -> None:
         try:
-            self._library.notify(text)
+            self._tell(text)
         except OSError as error:
             if not self._is_failing:
                 log.warning("cannot notify systemd", extra=fields(reason=error))
@@ -114,19 +115,26 @@ class Systemd:
 def open_notifier(environ: Mapping[str, str], pid: int, library: str = "systemd.daemon") -> Notifier:
     """Choose by what systemd put into the environment; ``pid`` is this process's.
 
-    Raises :class:`NotifyError` if systemd waits for word, but the library for it is not installed or the variables
-    make no sense: a unit that never becomes ready would be killed and restarted without a reason in sight.
+    Where the library (systemd-python) is not installed, the protocol's one datagram is sent without it: a unit that
+    never becomes ready would be killed and restarted without a reason in sight. Raises :class:`NotifyError` if the
+    variables make no sense.
     """
-    if not environ.get("NOTIFY_SOCKET"):
+    address = environ.get("NOTIFY_SOCKET")
+    if not address:
         return Silence()
+    send: Callable[[str], object]
     try:
-        module = importlib.import_module(library)
-    except ImportError as error:
-        raise NotifyError(
-            "systemd started this daemon and waits to be notified (NOTIFY_SOCKET is set), but the package "
-            "systemd-python is missing: pip install '.[systemd]' in its folder"
-        ) from error
-    return Systemd(module, _watchdog_s(environ, pid))
+        # It finds NOTIFY_SOCKET in the process's own environment.
+        send = importlib.import_module(library).notify
+    except (ImportError, AttributeError):
+        send = partial(_send_datagram, address)
+    return Systemd(send, _watchdog_s(environ, pid))
+
+
+def _send_datagram(address: str, text: str) -> None:
+    """Notify as sd_notify(3) does: one datagram; an address that begins with @ is an abstract one. Raises OSError."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as speaker:
+        speaker.sendto(text.encode(), f"\0{address[1:]}" if address.startswith("@") else address)
 
 
 def _watchdog_s(environ: Mapping[str, str], pid: int) -> float | None:

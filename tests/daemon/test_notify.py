@@ -88,9 +88,23 @@ def test_without_systemd_all_is_silent(environ):
     notifier.stopping()
 
 
-def test_a_missing_library_names_the_remedy():
-    with pytest.raises(NotifyError, match=r"pip install '\.\[systemd\]'"):
-        open_notifier({"NOTIFY_SOCKET": "/run/x"}, PID, library="no_such_package.daemon")
+@pytest.mark.parametrize("is_abstract", [False, True])
+def test_without_the_library_the_same_arrives(tmp_path, is_abstract):
+    name = str(tmp_path / "notify")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as server:
+        server.settimeout(5)
+        server.bind(f"\0{name}" if is_abstract else name)
+        environ = {"NOTIFY_SOCKET": f"@{name}" if is_abstract else name}
+        open_notifier(environ, PID, library="no_such_package.daemon").ready("32 cameras")
+        assert server.recv(4096) == b"READY=1\nSTATUS=32 cameras"
+
+
+def test_without_the_library_a_listener_that_went_away_costs_nothing(tmp_path, caplog):
+    notifier = open_notifier({"NOTIFY_SOCKET": str(tmp_path / "none")}, PID, library="no_such_package.daemon")
+    with caplog.at_level(logging.WARNING):
+        notifier.watchdog()
+        notifier.watchdog()
+    assert [record.getMessage() for record in caplog.records] == ["cannot notify systemd"]
 
 
 def test_with_systemd_the_notifier_speaks(systemd):
