@@ -10,8 +10,11 @@ SYSTEMD_PACKAGES := gcc pkg-config python3-dev libsystemd-dev
 CLIENT_PACKAGES := ffmpeg gstreamer1.0-tools gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gstreamer1.0-libav \
 	chromium
 
+# What the unit and the installer are checked with; their tests boot a systemd.
+DEPLOY_PACKAGES := systemd shellcheck iproute2 procps
+
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format bench lock clients clean
+.PHONY: help setup demo test check format bench lock clients deploytools install uninstall clean
 
 help: ## Show this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -64,6 +67,16 @@ lock: setup ## Write requirements.lock from what is installed
 clients: ## Install the RTSP clients and the browser that some tests use (root, apt)
 	apt-get update -qq
 	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(CLIENT_PACKAGES) >/dev/null
+
+deploytools: ## Install what the tests of the service use (root, apt)
+	apt-get update -qq
+	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(DEPLOY_PACKAGES) >/dev/null
+
+install: ## Install as a systemd service, or upgrade it (root); EXTRAS=cuda
+	@deploy/install.sh $(if $(EXTRAS),--extras $(EXTRAS))
+
+uninstall: ## Remove the service (root); PURGE=1 also its settings, secrets and state
+	@deploy/install.sh --uninstall $(if $(PURGE),--purge)
 
 clean: ## Remove what was made here
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -21,6 +21,9 @@ from pydantic_core import CoreSchema, PydanticCustomError, PydanticKnownError, c
 HIDDEN = "***"
 MAX_SECRET_BYTES = 4096
 
+CREDENTIAL_PREFIX = "secret_"
+"""Before a name in the credentials, where systemd loads a whole folder of them (``LoadCredential=secret:DIR``)."""
+
 _REFERENCE = re.compile(r"\$\$|\$\{([^}]*)\}|\$\{", re.ASCII)
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,127}", re.ASCII)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
@@ -158,9 +161,13 @@ def expand(template: Secret, sources: SecretSources) -> Expanded:
 
 def _look_up(name: str, sources: SecretSources) -> str | SecretFault:
     """The first source that has the name decides, even if what it has is of no use."""
-    for folder in (sources.credentials_dir, sources.secrets_dir):
-        found = _read(folder / name, name) if folder else None
-        if found is not None:
+    places = []
+    if sources.credentials_dir:
+        places += [sources.credentials_dir / name, sources.credentials_dir / f"{CREDENTIAL_PREFIX}{name}"]
+    if sources.secrets_dir:
+        places.append(sources.secrets_dir / name)
+    for path in places:
+        if (found := _read(path, name)) is not None:
             return found
     if name in sources.environ:
         return sources.environ[name] or SecretFault(f"${{{name}}} is empty in the environment")

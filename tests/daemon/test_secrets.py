@@ -177,6 +177,15 @@ def test_files_of_other_kinds_are_faults_and_do_not_hang(tmp_path: Path) -> None
     ]
 
 
+def test_a_credential_of_a_loaded_folder_comes_after_one_of_its_own_name(tmp_path: Path) -> None:
+    sources = SecretSources(credentials_dir=tmp_path / "credentials", secrets_dir=tmp_path / "secrets")
+    places = [tmp_path / "secrets/GATE", tmp_path / "credentials/secret_GATE", tmp_path / "credentials/GATE"]
+    for place in places:
+        place.parent.mkdir(exist_ok=True)
+        place.write_text(f"{place.parent.name}/{place.name}\n")
+        assert expand(Secret("${GATE}"), sources).secret == Secret(f"{place.parent.name}/{place.name}")
+
+
 def test_sources_come_from_an_environment() -> None:
     sources = SecretSources.from_environ({"CREDENTIALS_DIRECTORY": "/run/c", "X": "hunter2"})
     assert sources.credentials_dir == Path("/run/c")
