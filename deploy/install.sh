@@ -144,7 +144,8 @@ switch_to() {
     mv -T "$OPT/venv.new" "$OPT/venv"
     if is_booted; then
         systemctl daemon-reload
-        [ "$is_changed" = no ] || systemctl try-restart "$UNIT"
+        [ "$is_changed" = no ] || systemctl try-restart "$UNIT" ||
+            fail "installed, but the service did not come back: systemctl status mosaicd"
     fi
     for old in "$OPT"/venv-*; do
         [ "$old" = "$venv" ] || rm -rf "$old"
@@ -160,7 +161,7 @@ do_install() {
         venv=$(readlink -f "$given_venv")
         [ -x "$venv/bin/mosaicd" ] || fail "$given_venv holds no bin/mosaicd"
     else
-        python=${PYTHON:-/usr/bin/python3}
+        python=$(command -v "${PYTHON:-/usr/bin/python3}" || echo "${PYTHON:-/usr/bin/python3}")
         check_python
         venv=$OPT/venv-$(fingerprint)
         make_venv "$venv"

@@ -3,6 +3,7 @@
 Needs root and a kernel that allows namespaces; who has neither is told so by `why_not`.
 """
 
+import json
 import os
 import shutil
 import signal
@@ -12,9 +13,12 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 
 REPOSITORY = Path(__file__).parents[2]
+INSTALL = REPOSITORY / "deploy" / "install.sh"
+UNIT = "mosaicd.service"
 SCRIPT = Path(__file__).with_name("systemdbox.sh")
 SYSTEMD = Path("/lib/systemd/systemd")
 SHARE = Path("/run/share")
@@ -23,6 +27,7 @@ HOMES = ("/root", "/home", "/run/user")
 BOOT_S = 30.0
 
 
+@cache
 def why_not() -> str:
     """Return why there can be no box here, or nothing."""
     if os.geteuid() != 0:
@@ -78,6 +83,16 @@ class Box:
     def kill(self, number: signal.Signals, pid: str) -> None:
         """Send a signal to a process inside, by its number inside."""
         self.must("kill", f"-{number.value}", pid)
+
+    def write(self, path: str, content: object) -> None:
+        """Change a file inside, leaving its owner and mode; what is no text becomes YAML, a superset of JSON."""
+        (self.share / "content").write_text(content if isinstance(content, str) else json.dumps(content))
+        self.must("mkdir", "-p", str(Path(path).parent))
+        self.must("cp", str(SHARE / "content"), path)
+
+    def mode(self, path: str) -> str:
+        """Return a file's mode and whose it is, such as ``640 root:mosaicd``."""
+        return self.must("stat", "--format", "%a %U:%G", path).strip()
 
     def journal(self, *matches: str) -> str:
         """Return the journal as JSON Lines, or what of it matches."""

@@ -30,7 +30,7 @@ exec unshare --fork --pid --mount --uts --ipc --cgroup --net --propagation priva
             path=$(dirname "$path")
         fi
         while [ "$path" != / ]; do
-            chmod a+x "$root$path"
+            chmod a+x "$root$path" 2>/dev/null || true  # refused where it is mounted read-only
             path=$(dirname "$path")
         done
     done
