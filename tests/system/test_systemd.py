@@ -177,7 +177,7 @@ def test_tensorflow_runs_as_confined_as_that(installed):
         finally:
             installed.stop()
     written = set(installed.box.must("ls", "-A", "/var/lib/mosaicd").split())
-    assert written <= {"cache", "grouping.json", "keras", "last-good.json", "sightings.jsonl"}
+    assert written <= {"cache", "grouping.json", "keras", "last-good.json", "models", "sightings.jsonl"}
 
 
 def test_lines_are_found_in_the_journal_by_their_fields(service):
@@ -223,6 +223,15 @@ def test_what_the_watchdog_ends_says_where_it_hung(service):
     service.restarted(was)
     assert "Fatal Python error: Aborted" in service.log()
     assert "in turn" in service.log()
+
+
+def test_an_upgrade_restarts_what_runs_and_no_more(service):
+    was = service.show("MainPID")
+    service.box.must(str(INSTALL), "--venv", sys.prefix)
+    service.restarted(was)
+    service.stop()
+    service.box.must(str(INSTALL), "--venv", sys.prefix)
+    assert service.show("MainPID") == "0"
 
 
 @pytest.mark.parametrize(
