@@ -225,6 +225,30 @@ def test_what_the_watchdog_ends_says_where_it_hung(service):
     assert "in turn" in service.log()
 
 
+def test_a_reload_takes_on_what_is_valid_and_fails_for_what_is_not(service):
+    def state() -> tuple[str, str, str]:
+        return service.show("ActiveState"), service.show("SubState"), service.show("MainPID")
+
+    before = state()
+    secret = "/etc/mosaicd/secrets/YARD_USER"
+    try:
+        service.box.write(secret, "viewer")
+        cameras = {"gate": camera(), "yard": camera(username="${YARD_USER}")}
+        service.box.write("/etc/mosaicd/cameras.yaml", {"cameras": cameras})
+        service.box.must("systemctl", "reload", UNIT)
+        assert state() == before
+        wait_until(lambda: service.show("StatusText").startswith("2/2 cameras up"), lambda: service.show("StatusText"))
+
+        service.box.write("/etc/mosaicd/cameras.yaml", "cameras: {gate: {ulr: x}}")
+        assert service.box.do("systemctl", "reload", UNIT).returncode != 0
+        assert "did you mean 'url'?" in service.log()
+        assert state() == before
+        assert service.show("StatusText").startswith("2/2 cameras up")
+    finally:
+        service.box.must("rm", secret)
+        service.box.write("/etc/mosaicd/cameras.yaml", {"cameras": {"gate": camera()}})
+
+
 def test_an_upgrade_restarts_what_runs_and_no_more(service):
     was = service.show("MainPID")
     service.box.must(str(INSTALL), "--venv", sys.prefix)
