@@ -25,7 +25,8 @@ Core: faults, schedule, names, altered, tamper, filler, silence. Shell: trouble,
 camera without a fault takes none of these ways.
 
 `world` renders the scenes, with the truth about every frame; `train` (with `training`) makes the small model that comes
-with mosaicd from them. Only demux, blank and world.clip import av.
+with mosaicd from them. `colours` writes cameras and a detector whose truth is known: the instrument of `mosaicd chaos`,
+which runs it as a program, and of tests. Only demux, blank, colours and world.clip import av.
 
 Nothing outside `mosaicd simulate` and the tests imports this package.
 """

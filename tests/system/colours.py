@@ -1,85 +1,15 @@
-"""Cameras and a detector whose truth is known: coloured squares, and a network that was wired by hand to see them.
+"""The detector of colours and its cameras (:mod:`simulator.colours`), and clips that do not move."""
 
-The network is real (a Darknet cfg and weights, built and run like any other): max pooling to 32x32 cells and one 1x1
-convolution that asks which channels are saturated. So tests of the whole chain need no trained weights, and a box
-credited to the wrong camera shows by its label.
-"""
-
-import struct
-from dataclasses import dataclass
 from pathlib import Path
 
 import av
 import numpy as np
 
-CELL = 32
-COLOURS = {
-    "red": (255, 0, 0),
-    "green": (0, 255, 0),
-    "blue": (0, 0, 255),
-    "yellow": (255, 255, 0),
-    "magenta": (255, 0, 255),
-    "cyan": (0, 255, 255),
-}
-LABELS = tuple(COLOURS)
-GROUND = 120
-"""Grey behind a square. Not dark: the network needs two channels at about a half beside a saturated one."""
+from simulator.colours import CELL, COLOURS, GROUND, LABELS, Model, write_model
+
+__all__ = ["CELL", "COLOURS", "FPS", "GROUND", "LABELS", "Model", "write_clip", "write_model"]
+
 FPS = 10
-
-CFG = f"""[net]
-width=832
-height=512
-channels=3
-
-[maxpool]
-size=8
-stride=8
-padding=0
-
-[maxpool]
-size={CELL // 8}
-stride={CELL // 8}
-padding=0
-
-[convolutional]
-filters={5 + len(LABELS)}
-size=1
-stride=1
-pad=0
-activation=linear
-
-[yolo]
-mask=0
-anchors={CELL},{CELL}
-classes={len(LABELS)}
-num=1
-"""
-
-
-@dataclass(frozen=True, slots=True)
-class Model:
-    """Paths of a model on disk."""
-
-    cfg: Path
-    weights: Path
-    names: Path
-
-
-def write_model(folder: Path) -> Model:
-    """Write the colour network."""
-    model = Model(folder / "colours.cfg", folder / "colours.weights", folder / "colours.names")
-    model.cfg.write_text(CFG)
-    model.names.write_text("\n".join(LABELS) + "\n")
-    weights = np.zeros((5 + len(LABELS), 3), np.float32)
-    biases = np.zeros(5 + len(LABELS), np.float32)
-    # Objectness: brighter in the sum of channels than the grey that lies between pictures (1.5) can be.
-    weights[4], biases[4] = 20.0, -20.0 * 1.75
-    for i, colour in enumerate(COLOURS.values()):
-        signs = np.where(np.array(colour) > 0, 1.0, -1.0)
-        weights[5 + i], biases[5 + i] = 20.0 * signs, -20.0 * 0.75 * signs.sum() - 10.0
-    content = struct.pack("<iiiq", 0, 2, 5, 0) + biases.tobytes() + weights.tobytes()
-    model.weights.write_bytes(content)
-    return model
 
 
 def write_clip(path: Path, colour: str, box: tuple[int, int, int, int], wh: tuple[int, int] = (640, 384)) -> Path:

@@ -18,16 +18,13 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import av
-import numpy as np
-
 from bench.main_job import busy_s, cpu_s
 from daemon.metrics import Sample, parse
+from simulator.colours import write_moving_clip
 from simulator.demux import load_footage
 from simulator.footage import Footage
-from tests.system.colours import COLOURS, GROUND, Model
+from tests.system.colours import Model
 
-SMALL_WH = (320, 192)
 SMALL_BOX = (32, 32, 128, 96)
 CAMERA_LINE = re.compile(r"(\S+) [A-Z]+ camera ([a-z ]+) camera=(\S+)(.*)")
 FIELD = re.compile(r' (\w+)=("(?:[^"\\]|\\.)*"|\S*)')
@@ -221,40 +218,9 @@ class Watch:
         return time.process_time() + sum(map(cpu_s, pids))
 
 
-def moving_clip(
-    path: Path,
-    colour: str,
-    box: tuple[int, int, int, int] = SMALL_BOX,
-    *,
-    wh: tuple[int, int] = SMALL_WH,
-    fps: int = 10,
-    gop: int = 10,
-    codec: str = "libx264",
-    is_moving: bool = True,
-) -> Footage:
-    """Write ten seconds of a square of one colour, and of a speckled shadow that walks beneath it, and load them.
-
-    The pictures are small: 40 of them can be decoded ten times a second beside everything else.
-    """
-    jpeg = codec == "mjpeg"
-    options = {"huffman": "default"} if jpeg else {"preset": "ultrafast", "g": str(gop), "bf": "0"}
-    if codec == "libx265":
-        options["x265-params"] = f"log-level=none:keyint={gop}:min-keyint={gop}:scenecut=0:bframes=0:pools=1"
-    chance = np.random.default_rng(0)
-    with av.open(path, "w") as container:
-        stream = container.add_stream(codec, rate=fps, options=options)
-        stream.width, stream.height = wh
-        stream.pix_fmt = "yuvj420p" if jpeg else "yuv420p"
-        for number in range(10 * fps):
-            image = np.full((wh[1], wh[0], 3), GROUND, np.uint8)
-            x = number * 16 % (wh[0] - 48) if is_moving else 0
-            if is_moving or number == 0:
-                speckles = chance.integers(GROUND // 4, GROUND, (10, 12), np.uint8).repeat(4, 0).repeat(4, 1)
-            image[-40:, x : x + 48] = speckles[..., None]
-            image[box[1] : box[3], box[0] : box[2]] = COLOURS[colour]
-            picture = av.VideoFrame.from_ndarray(image, format="rgb24")
-            container.mux(stream.encode(picture.reformat(format=stream.pix_fmt)))
-        container.mux(stream.encode(None))
+def moving_clip(path: Path, colour: str, box: tuple[int, int, int, int] = SMALL_BOX, **clip: Any) -> Footage:
+    """Write ten seconds of a square of one colour, and of a speckled shadow that walks beneath it, and load them."""
+    write_moving_clip(path, colour, box, **clip)
     return load_footage(path)
 
 

@@ -20,10 +20,11 @@ import pytest
 from capture.backoff import Backoff
 from simulator import faults
 from simulator.camera import CameraSpec
+from simulator.colours import SMALL_WH
 from simulator.faults import Fault, Redirect
 from simulator.thread import ServerThread
 from tests.system.colours import Model
-from tests.system.stage import SMALL_WH, Watch, moving_clip, running, small_settings, wait_until
+from tests.system.stage import Watch, moving_clip, running, small_settings, wait_until
 
 pytestmark = pytest.mark.slow
 

@@ -13,10 +13,11 @@ import pytest
 import trustme
 
 from simulator.camera import CameraSpec
+from simulator.colours import SMALL_WH
 from simulator.faults import Switch
 from simulator.thread import ServerThread
 from tests.system.colours import Model
-from tests.system.stage import SMALL_WH, Daemon, moving_clip, running, small_settings, wait_until
+from tests.system.stage import Daemon, moving_clip, running, small_settings, wait_until
 
 pytestmark = pytest.mark.slow
 
