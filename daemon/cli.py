@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from capture.exits import ExitCode
-from daemon import cli_bench, cli_camera, cli_models, cli_plan, cli_reload, cli_status, cli_worker
+from daemon import cli_bench, cli_camera, cli_chaos, cli_models, cli_plan, cli_reload, cli_status, cli_worker
 from daemon.cli_models import SETTINGS
-from daemon.clioptions import OverridesOption, RosterOption, SettingsOption
+from daemon.clioptions import OverridesOption, RosterOption, SettingsOption, cache_folder
 
 if TYPE_CHECKING:
     from daemon.problems import Problem
@@ -47,6 +47,7 @@ app.command(epilog=cli_status.TAIL_EPILOG)(cli_status.tail)
 app.command(epilog=cli_reload.EPILOG)(cli_reload.reload)
 app.add_typer(cli_camera.app, context_settings={"help_option_names": ["-h", "--help"], "obj": os.environ})
 app.command(epilog=cli_plan.EPILOG, context_settings={"obj": os.environ})(cli_plan.plan)
+app.command(epilog=cli_chaos.EPILOG, context_settings={"obj": os.environ})(cli_chaos.chaos)
 
 VideosOption = Annotated[
     list[str],
@@ -273,22 +274,13 @@ def simulate(
         roster=roster,
         fps=fps,
         scenes=scene_shares,
-        scenes_folder=scenes_folder or _cache_folder(os.environ) / "scenes",
+        scenes_folder=scenes_folder or cache_folder(os.environ) / "scenes",
         own_ports=port_per_camera,
         mjpeg=mjpeg,
         faults=faults,
         control=control,
     )
     raise typer.Exit(run_simulator(options))
-
-
-def _cache_folder(environ: Mapping[str, str]) -> Path:
-    """Where this user's programs keep what they can make again (XDG Base Directory Specification)."""
-    named = Path(environ.get("XDG_CACHE_HOME", ""))
-    try:
-        return (named if named.is_absolute() else Path("~/.cache").expanduser()) / "mosaicd"
-    except RuntimeError:  # a user without a home
-        raise typer.BadParameter("is needed: there is no home folder", param_hint="--scenes-folder") from None
 
 
 def _password(username: str | None, name: str | None, environ: Mapping[str, str]) -> str | None:
@@ -327,7 +319,7 @@ def demo(
     from daemon.demo_material import DemoOptions
 
     options = DemoOptions(
-        cache_dir=_cache_folder(os.environ),
+        cache_dir=cache_folder(os.environ),
         seconds=seconds,
         videos=tuple(videos),
         cfg=model,

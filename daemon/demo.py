@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TextIO
@@ -70,9 +70,14 @@ def free_port(wanted: int) -> int:
 
 
 class Process:
-    """One of the two processes; owned by the demo's thread, which stops it. Its output goes to the file `log`."""
+    """One of the two processes; owned by the demo's thread, which stops it. Its output goes to the file `log`.
 
-    def __init__(self, name: str, arguments: Sequence[str], folder: Path) -> None:
+    ``environ`` None is this process's own.
+    """
+
+    def __init__(
+        self, name: str, arguments: Sequence[str], folder: Path, environ: Mapping[str, str] | None = None
+    ) -> None:
         self.name = name
         self.log = folder / f"{name}.log"
         with self.log.open("wb") as log:
@@ -81,6 +86,7 @@ class Process:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
+                env=environ,
                 start_new_session=True,  # Ctrl-C is for the demo, which stops them in order
                 preexec_fn=_tie_to_parent,  # noqa: PLW1509 - the demo has one thread
             )
@@ -159,7 +165,7 @@ def fetch_metrics(port: int, timeout_s: float = 2.0) -> str | None:
 
 
 @contextmanager
-def _signals_held_back() -> Iterator[Callable[[float], bool]]:
+def signals_held_back() -> Iterator[Callable[[float], bool]]:
     """Hold SIGINT and SIGTERM back, and give the function that waits for one: whether it came within seconds."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, _STOPPING)
     try:
@@ -172,7 +178,7 @@ def run(options: DemoOptions, mosaicd: Sequence[str] = (), out: TextIO = sys.std
     """Run the demo; return its exit code. Main thread only. ``mosaicd`` is the command to start, for tests."""
     try:
         material = find_material(options)
-        with tempfile.TemporaryDirectory(prefix="mosaicd-demo-") as folder, _signals_held_back() as wait_stop:
+        with tempfile.TemporaryDirectory(prefix="mosaicd-demo-") as folder, signals_held_back() as wait_stop:
             command = tuple(mosaicd) or (sys.executable, "-P", "-m", "daemon.cli")
             return _run(
                 options=options,
