@@ -31,7 +31,7 @@ LINGERS_S = 3.0
 
 WARM_UP_RATIO = 0.25
 """Part of the samples that fill caches and pools, and are not judged."""
-MEMORY_MIB = 4.0
+MEMORY_MIB = 2.0
 """So much the supervisor's memory may grow over a run by the line through its samples: histograms and pools fill up
 more the longer it lasts, up to a bound; what one event leaves behind shows in a run that is long enough."""
 DESCRIPTORS = 2

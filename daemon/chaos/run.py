@@ -48,7 +48,10 @@ class Interrupted(Exception):  # noqa: N818 - no error
 
 
 def run(wanted: Wanted, options: Options, say: Say) -> Outcome:
-    """Run chaos; return the outcome. Raises StageError or DemoError if the setup does not come up. Main thread only."""
+    """Run chaos; return the outcome. Raises StageError or DemoError if the setup does not come up. Main thread only.
+
+    A setup that does not come up leaves nothing but its error, which holds the end of the log.
+    """
     folder = wanted.keep or Path(tempfile.mkdtemp(prefix="mosaicd-chaos-"))
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -62,7 +65,7 @@ def run(wanted: Wanted, options: Options, say: Say) -> Outcome:
         try:
             outcome = _on_stage(wanted, options, folder, Path(orders), wait_stop=wait_stop, say=say)
         finally:
-            if wanted.keep is None and outcome is not None and not outcome.violations:
+            if wanted.keep is None and (outcome is None or not outcome.violations):
                 shutil.rmtree(folder, ignore_errors=True)
     is_kept = wanted.keep is not None or bool(outcome.violations)
     return replace(outcome, folder=str(folder) if is_kept else "")
@@ -154,17 +157,18 @@ class Performance:
         )
 
     def _wait_for_all(self) -> None:
-        """Wait until every child is up and every mosaic is answered, and take the time of it."""
+        """Wait until every child is up, every mosaic is answered and something of each camera was seen; take the time."""
         watch, end_s = self._watch, time.monotonic() + STARTS_WITHIN_S
         self._say(Progress(0, self._wanted.events, "starting", 0))
         while not (
             set(self._stage.setup.children) <= watch.census.up.keys()
             and watch.evidence
             and all(watch.evidence.values())
+            and set(self._stage.setup.cameras) <= watch.seen
             and watch.started_s is not None
         ):
             if time.monotonic() > end_s:
-                raise DemoError(f"not every mosaic was answered within {STARTS_WITHIN_S:g} s")
+                raise DemoError(f"not every mosaic was answered, with something of each camera, in {STARTS_WITHIN_S:g} s")
             self._step()
         assert watch.started_s is not None
         self._timing = Timing(self._options.hang_s, time.monotonic() - watch.started_s)

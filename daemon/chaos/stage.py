@@ -44,7 +44,8 @@ SLACK_PX = 48 + 8
 
 _CLONE_NEWNS = 0x00020000
 _MS_REC_PRIVATE = 0x4000 | 0x40000
-"""linux/sched.h, linux/mount.h."""
+_MNT_DETACH = 2
+"""linux/sched.h, linux/mount.h, sys/mount.h."""
 
 _HOOK = """\
 from daemon.chaos.gremlin import haunt
@@ -174,12 +175,14 @@ def staged(folder: Path, orders: Path, options: Options, wait_stop: Callable[[fl
     material.mkdir()
     (folder / "state").mkdir()
     truths = _make_material(material, options)
-    no_disk = private_disk(folder / "state")
     (orders / "sitecustomize.py").write_text(_HOOK.format(folder=str(orders)))
     roster, settings = folder / "cameras.yaml", folder / "mosaicd.yaml"
     settings.write_text(settings_text(folder, material, options, _total_mib()))
     path = os.pathsep.join(filter(None, (str(orders), options.environ.get("PYTHONPATH", ""))))
     with ExitStack() as started:
+        no_disk = private_disk(folder / "state")
+        if not no_disk:
+            started.callback(_take_away, folder / "state")
         clips = [part for clip in sorted(material.glob("*.mp4")) for part in ("--video", f"{clip}:1")]
         cameras = ["--cameras", str(CAMERAS), "--port", "0", "--port-per-camera", "--control", "0"]
         command = [*options.program, "simulate", *cameras, "--roster", str(roster), *clips]
@@ -248,6 +251,11 @@ def _waited(condition: Callable[[], bool], process: Process, wait_stop: Callable
         if wait_stop(0.05):
             return True
     return False
+
+
+def _take_away(disk: Path) -> None:
+    """Unmount it: its folder is to be deleted."""
+    ctypes.CDLL(None).umount2(os.fsencode(disk), _MNT_DETACH)
 
 
 def _end(process: Process) -> None:

@@ -45,6 +45,8 @@ class Watch:
         self.samples: list[Sample] = []
         self.quiet: list[Sample] = []
         self.violations: list[Violation] = []
+        self.seen: set[str] = set()
+        """Cameras of which something was sighted: of others nothing can be credited to anybody."""
         self.lines = 0
         self.sightings = 0
         self.lost_lines = 0.0
@@ -116,6 +118,8 @@ class Watch:
             said = json.loads(line)
             wrong = misjudged_line(said, self._stage.truths)
             self.sightings += len(said["sightings"])
+            if said["sightings"]:
+                self.seen.add(said["camera"])
             self._note_answer(said["mosaic"], now_s)
         except (ValueError, KeyError, TypeError, AttributeError):
             wrong = f"no whole line: {line[:200]!r}"
