@@ -109,7 +109,19 @@ def test_imports_go_one_way(package: str, forbidden: tuple[str, ...]) -> None:
 
 
 def test_simulator_is_loaded_by_one_command_only() -> None:
+    """`mosaicd chaos` uses it, too, but runs it as programs: it is a user of `mosaicd simulate`."""
     assert outside(importers("simulator"), "simulator/", "daemon/cli.py") == []
+
+
+def test_chaos_is_known_to_its_own_command_only() -> None:
+    knowing = {name_of(path) for path in SOURCES if any(name.startswith("daemon.chaos") for name in imported(path))}
+    assert outside(knowing, "daemon/chaos/", "daemon/cli_chaos.py") == []
+
+
+def test_what_comes_into_a_child_brings_nothing_along() -> None:
+    """Before the child itself is loaded, and within its memory: the gremlin imports what is there anyway."""
+    loads = {name.split(".")[0] for name in imported(ROOT / "daemon/chaos/gremlin.py")}
+    assert loads - set(sys.stdlib_module_names) == {"numpy", "msgspec", "capture"}
 
 
 @pytest.mark.parametrize("path", [path for path in SOURCES if says_pure(path)], ids=name_of)

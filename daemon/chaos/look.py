@@ -153,16 +153,19 @@ def processes(mark: str, daemon: int) -> list[Process]:
         try:
             with open(f"{folder}/stat", encoding="ascii", errors="replace") as file:
                 state, parent = file.read().rpartition(")")[2].split()[:2]
-            is_zombie = state in "ZX"
-            with open(f"{folder}/environ", "rb") as file:
-                is_ours = mark.encode() in file.read()
-            if not is_ours and not (is_zombie and int(parent) == daemon):
+            if state in "ZX":
+                # It has no environment any more, and no command.
+                if int(parent) == daemon:
+                    found.append(Process(int(entry), int(parent), is_zombie=True))
                 continue
+            with open(f"{folder}/environ", "rb") as file:
+                if mark.encode() not in file.read():
+                    continue
             with open(f"{folder}/cmdline", "rb") as file:
                 command = tuple(part.decode(errors="replace") for part in file.read().split(b"\0")[:-1])
         except (OSError, ValueError):  # gone, or another user's
             continue
-        found.append(Process(int(entry), int(parent), is_zombie, command))
+        found.append(Process(int(entry), int(parent), is_zombie=False, command=command))
     return found
 
 

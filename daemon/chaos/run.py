@@ -157,7 +157,7 @@ class Performance:
         )
 
     def _wait_for_all(self) -> None:
-        """Wait until every child is up, every mosaic is answered and something of each camera was seen; take the time."""
+        """Wait until every child is up, every mosaic answered and something of each camera seen; take the time."""
         watch, end_s = self._watch, time.monotonic() + STARTS_WITHIN_S
         self._say(Progress(0, self._wanted.events, "starting", 0))
         while not (
@@ -168,7 +168,9 @@ class Performance:
             and watch.started_s is not None
         ):
             if time.monotonic() > end_s:
-                raise DemoError(f"not every mosaic was answered, with something of each camera, in {STARTS_WITHIN_S:g} s")
+                raise DemoError(
+                    f"not every mosaic was answered, with something of each camera, in {STARTS_WITHIN_S:g} s"
+                )
             self._step()
         assert watch.started_s is not None
         self._timing = Timing(self._options.hang_s, time.monotonic() - watch.started_s)
