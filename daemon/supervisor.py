@@ -273,7 +273,8 @@ class Supervisor:
                     self._pictures.put(message, fds[0])
             case WorkerReport():
                 record.cpu_s, record.memory_mib, record.stale = message.cpu_s, message.memory_mib, message.stale
-                self._credit(child, message.answered + message.stale)
+                # Not for those it says it answered: an answer is credited when it is here.
+                self._credit(child, message.stale)
         return False
 
     def _take_overheads(self, overheads: Overheads) -> None:

@@ -223,8 +223,9 @@ def test_a_worker_without_room_is_retired_and_the_other_answers(play, tmp_path):
         supervisor.run()
 
 
-def test_a_worker_that_leaves_a_canvas_unanswered_is_hung(play):
-    supervisor = play(capture=COMPOSING, worker="pass")
+@pytest.mark.parametrize("line", ["pass", "channel.send(WorkerReport(int(time.monotonic() * 100), 0, 0, 0.0, 40.0))"])
+def test_a_worker_that_leaves_a_canvas_unanswered_is_hung_whatever_it_claims(play, line):
+    supervisor = play(capture=COMPOSING, worker=line)
     turn_until(supervisor, lambda: child(supervisor, "w1").restarts.get("hang"))
 
 
