@@ -123,9 +123,19 @@ def exhaust(role: str, seed: int) -> None:
 
 
 def mute(role: str, seed: int) -> None:
-    """Let the worker read what waits for it, and answer nothing; it reports that it lives."""
+    """Let no answer out of a worker that lives: it lets its mosaics wait; or claims to answer them; or says nothing."""
     worker = _loaded("Worker")
-    worker._answer = lambda _self, _chosen: time.sleep(0.05)
+    match seed % 3:
+        case 0:
+            worker._answer = lambda _self, _chosen: time.sleep(0.05)
+        case 1:
+            worker._tell = _pretend
+        case 2:
+            sys.modules["capture.channel"].Channel.send = lambda _self, _message, _fds=(): True
+
+
+def _pretend(worker: Any, _read: object, _inference_s: float, _tiles: object) -> None:
+    worker._answered += 1
 
 
 def garbage(role: str, seed: int) -> None:

@@ -202,6 +202,7 @@ class Performance:
         while missing := unsettled(hits, watch.census, self._stage.setup.children, watch.evidence):
             if time.monotonic() > due:
                 if is_late:
+                    self._score(hits)
                     return False
                 for invariant, found in missing.items():
                     for what in found:
@@ -210,15 +211,17 @@ class Performance:
                 is_late, due = True, 2 * due - hits[-1].at_s
             self._step()
         watch.settle(self._hits)
-        now_s = time.monotonic()
-        self._scored += [self._score(hit, now_s) for hit in hits]
+        self._score(hits)
         return True
 
-    def _score(self, hit: Hit, until_s: float) -> Scored:
-        pauses = [longest_pause_s(times, hit.at_s, until_s) for times in self._watch.evidence.values()]
-        causes = [death.cause for death in self._watch.census.deaths if hit.pid is not None and death.pid == hit.pid]
-        back_s = self._watch.census.back_s(hit) if causes and not hit.missed else None
-        return Scored(hit.event, hit.missed, max(pauses), back_s, causes[0] if causes else None)
+    def _score(self, hits: Sequence[Hit]) -> None:
+        """Take note of what a burst's events were felt as, now that they are over."""
+        now_s, census = time.monotonic(), self._watch.census
+        for hit in hits:
+            pauses = [longest_pause_s(times, hit.at_s, now_s) for times in self._watch.evidence.values()]
+            causes = [death.cause for death in census.deaths if hit.pid is not None and death.pid == hit.pid]
+            back_s = census.back_s(hit) if causes and not hit.missed else None
+            self._scored.append(Scored(hit.event, hit.missed, max(pauses), back_s, causes[0] if causes else None))
 
     def _rest(self, rest_s: float) -> None:
         end_s = time.monotonic() + rest_s
