@@ -29,11 +29,11 @@ read as often."""
 LINGERS_S = 3.0
 """A process that nobody owns may be seen for so long: between its end and its burial, say."""
 
-WARM_UP_RATIO = 0.25
-"""Part of the samples that fill caches and pools, and are not judged."""
+WARM_UP_RATIO = 0.5
+"""Part of the samples that are not judged: caches, pools and the allocator's arenas fill up, ever more slowly."""
 MEMORY_MIB = 2.0
-"""So much the supervisor's memory may grow over a run by the line through its samples: histograms and pools fill up
-more the longer it lasts, up to a bound; what one event leaves behind shows in a run that is long enough."""
+"""So much the supervisor's memory may grow in the rest of a run, by the line through its samples. What one event leaves
+behind shows in a run that is long enough: 8 KiB each in one of 500."""
 DESCRIPTORS = 2
 """So many more may be open than at the beginning: a file that is being rotated, a connection that is closing."""
 CHILDREN_DESCRIPTORS = 12

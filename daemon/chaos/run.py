@@ -103,6 +103,8 @@ class Performance:
         self._watch = Watch(stage)
         self._striker = Striker(stage)
         self._hits: list[Hit] = []
+        self._open: list[Hit] = []
+        """Of the burst that is not over yet."""
         self._scored: list[Scored] = []
         self._timing = Timing(options.hang_s, 0.0)
         self._began_s = time.monotonic()
@@ -123,6 +125,7 @@ class Performance:
 
     def end(self) -> None:
         """Stop the daemon in order, and look for what is left of it."""
+        self._score()
         self._striker.mend()
         try:
             self._stage.daemon.check()
@@ -190,7 +193,7 @@ class Performance:
 
     def _perform(self, burst: Burst) -> bool:
         """Perform a burst, wait until all is well; return whether it is."""
-        watch, hits = self._watch, list[Hit]()
+        watch, hits = self._watch, self._open
         for event in burst:
             self._rest(event.after_s)
             hits.append(self._striker.strike(event, watch.census.current, watch.census.up))
@@ -202,7 +205,6 @@ class Performance:
         while missing := unsettled(hits, watch.census, self._stage.setup.children, watch.evidence):
             if time.monotonic() > due:
                 if is_late:
-                    self._score(hits)
                     return False
                 for invariant, found in missing.items():
                     for what in found:
@@ -211,17 +213,18 @@ class Performance:
                 is_late, due = True, 2 * due - hits[-1].at_s
             self._step()
         watch.settle(self._hits)
-        self._score(hits)
+        self._score()
         return True
 
-    def _score(self, hits: Sequence[Hit]) -> None:
+    def _score(self) -> None:
         """Take note of what a burst's events were felt as, now that they are over."""
         now_s, census = time.monotonic(), self._watch.census
-        for hit in hits:
+        for hit in self._open:
             pauses = [longest_pause_s(times, hit.at_s, now_s) for times in self._watch.evidence.values()]
             causes = [death.cause for death in census.deaths if hit.pid is not None and death.pid == hit.pid]
             back_s = census.back_s(hit) if causes and not hit.missed else None
             self._scored.append(Scored(hit.event, hit.missed, max(pauses), back_s, causes[0] if causes else None))
+        self._open = []
 
     def _rest(self, rest_s: float) -> None:
         end_s = time.monotonic() + rest_s
