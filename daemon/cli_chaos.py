@@ -109,7 +109,7 @@ def _kinds(names: "list[str] | tuple[str, ...]") -> "tuple[Kind, ...]":
 
 @contextmanager
 def _shown(events: int) -> "Iterator[Callable[[Progress], None]]":
-    """Show how far it has come, on stderr."""
+    """Show how far it has come, on stderr. Only from the first word on: until then the process has one thread."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
     from rich.progress import Progress as Bar
@@ -122,10 +122,14 @@ def _shown(events: int) -> "Iterator[Callable[[Progress], None]]":
         TextColumn("{task.fields[violations]} violations"),
         TextColumn("{task.description}"),
     )
-    with Bar(*columns, console=Console(stderr=True)) as bar:
-        task = bar.add_task("", total=events, violations=0)
+    bar = Bar(*columns, console=Console(stderr=True))
+    task = bar.add_task("", total=events, violations=0)
 
-        def say(progress: "Progress") -> None:
-            bar.update(task, completed=progress.done, description=progress.last, violations=progress.violations)
+    def say(progress: "Progress") -> None:
+        bar.start()
+        bar.update(task, completed=progress.done, description=progress.last, violations=progress.violations)
 
+    try:
         yield say
+    finally:
+        bar.stop()
