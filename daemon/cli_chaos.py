@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from daemon.chaos.kinds import Kind
     from daemon.chaos.outcome import Outcome, Progress
 
+LINE_EVERY = 10
+"""Events, where there is no bar."""
+
 EPILOG = (
     "[bold]Examples[/bold]\n\n"
     "mosaicd chaos\n\n"
@@ -109,11 +112,17 @@ def _kinds(names: "list[str] | tuple[str, ...]") -> "tuple[Kind, ...]":
 
 @contextmanager
 def _shown(events: int) -> "Iterator[Callable[[Progress], None]]":
-    """Show how far it has come, on stderr. Only from the first word on: until then the process has one thread."""
+    """Show how far it has come, on stderr: a bar on a terminal, elsewhere a line now and then.
+
+    Only from the first word on: until then the process has one thread.
+    """
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
     from rich.progress import Progress as Bar
 
+    if not sys.stderr.isatty():
+        yield _say_line
+        return
     columns = (
         TextColumn("chaos"),
         BarColumn(),
@@ -133,3 +142,9 @@ def _shown(events: int) -> "Iterator[Callable[[Progress], None]]":
         yield say
     finally:
         bar.stop()
+
+
+def _say_line(progress: "Progress") -> None:
+    if progress.done % LINE_EVERY == 0:
+        done = f"{progress.done} of {progress.events} events, {progress.violations} violations"
+        typer.echo(f"mosaicd chaos: {done}; {progress.last}", err=True)

@@ -41,7 +41,9 @@ def haunt(folder: str) -> None:
         return
     _set_clock_up(Path(folder))
     taker = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-    taker.bind(str(Path(folder) / str(os.getpid())))
+    address = Path(folder) / str(os.getpid())
+    address.unlink(missing_ok=True)  # of a dead process that had this id
+    taker.bind(str(address))
     # A daemon thread: its process must end as it would without it.
     threading.Thread(target=_obey, args=(taker, role), name="gremlin", daemon=True).start()
 
