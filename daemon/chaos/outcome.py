@@ -139,7 +139,7 @@ def invariants_table(outcome: Outcome) -> Table:
     """Return a row for each invariant."""
     table = Table(box=None, pad_edge=False)
     for heading in ("invariant", "", "seen"):
-        table.add_column(heading, no_wrap=heading != "invariant")
+        table.add_column(heading, no_wrap=heading != "seen")
     count = Counter(violation.invariant for violation in outcome.violations)
     seen = _seen(outcome.figures)
     for name, says in INVARIANTS.items():
@@ -203,7 +203,7 @@ def _seen(figures: Figures) -> dict[str, str]:
     return {
         "loop": f"latest by {figures.loop_lag_s:.1f} s",
         "deaths": f"{figures.deaths} deaths",
-        "credit": f"{figures.sightings} sightings, {figures.lines} lines; {figures.lost_lines} lost to the disk",
+        "credit": f"{figures.sightings} sightings; {figures.lost_lines} lines lost to the disk",
         "descriptors": f"{figures.descriptors}, {figures.descriptors_growth:+d}; children "
         f"{figures.children_descriptors_growth:+d}",
         "memory": f"{figures.memory_mib:.1f} MiB, {figures.memory_growth_mib:+.2f} MiB",
