@@ -56,9 +56,8 @@ def unsettled(
     Everybody who had to die is dead, every child is up, and since then, and since the last event's end, every mosaic
     was answered.
     """
-    dead = {death.pid for death in census.deaths}
     missing: dict[str, list[str]] = {}
-    if alive := [f"{hit.event}: its victim lives" for hit in hits if must_die(hit) and hit.pid not in dead]:
+    if alive := [f"{hit.event}: its victim lives" for hit in hits if must_die(hit) and hit.pid not in census.ended]:
         missing["deaths"] = alive
     if down := [f"{child} is not up" for child in children if child not in census.up]:
         missing["back"] = down

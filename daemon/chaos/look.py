@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from daemon.chaos.observations import Birth, Death, Process, Return, Sample, Told
+from daemon.chaos.observations import Birth, Death, Process, Return, Sample, Stop, Told
 from daemon.metrics import parse
 from daemon.verdict import Cause
 
@@ -108,6 +108,8 @@ class Log:
                 yield Return(child, self._pids[child], now_s)
             case "child died":
                 yield Death(child, self._pids[child], Cause(said["cause"]), now_s)
+            case "child stopped":
+                yield Stop(child, self._pids[child], now_s)
             case "child given up":
                 # Told right after the death, which it makes one for good.
                 yield Death(child, self._pids[child], Cause(said["cause"]), now_s, is_for_good=True)

@@ -52,7 +52,16 @@ class Return:
     at_s: float
 
 
-Told = Birth | Death | Return
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """A generation has ended because it was asked to: with another memory limit, say, its successor starts."""
+
+    child: str
+    pid: int
+    at_s: float
+
+
+Told = Birth | Death | Return | Stop
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +116,8 @@ class Census:
     up: dict[str, int] = field(default_factory=dict)
     """Those that have said that they are ready."""
     deaths: list[Death] = field(default_factory=list)
+    ended: set[int] = field(default_factory=set)
+    """Process ids of all that have died or stopped."""
     returned_s: float = float("-inf")
     """When a child last became ready."""
     returns: dict[tuple[str, int], float] = field(default_factory=dict)
@@ -121,10 +132,12 @@ class Census:
                 self.up[child] = pid
                 self.returned_s = at_s
                 self.returns[child, pid] = at_s
-            case Death():
-                self.deaths.append(told)
-                self.current.pop(told.child, None)
-                self.up.pop(told.child, None)
+            case Death(child, pid) | Stop(child, pid):
+                if isinstance(told, Death):
+                    self.deaths.append(told)
+                self.ended.add(pid)
+                self.current.pop(child, None)
+                self.up.pop(child, None)
 
     def back_s(self, hit: Hit) -> float | None:
         """Return how long after a hit the next generation of its victim was ready; None if it is not."""

@@ -24,7 +24,7 @@ from daemon.chaos.invariants import (
     unsettled,
 )
 from daemon.chaos.kinds import Kind, Timing, deadline_s
-from daemon.chaos.observations import Birth, Census, Death, Hit, Process, Return, Sample, Truth
+from daemon.chaos.observations import Birth, Census, Death, Hit, Process, Return, Sample, Stop, Truth
 from daemon.chaos.plan import Event
 from daemon.verdict import Cause
 
@@ -113,6 +113,14 @@ def test_all_is_well_once_the_victim_was_replaced_and_all_mosaics_answered_after
     answered["m2"].append(11.0 + LINE_LATE_S)
     assert unsettled([killed], census, CHILDREN, answered) == {}
     assert census.back_s(killed) == pytest.approx(1.0)
+
+
+def test_who_was_asked_to_end_meanwhile_need_not_die() -> None:
+    census = living()
+    census.note(Stop("w1", 1, 10.1))
+    census.note(Birth("w1", 3, 10.2))
+    census.note(Return("w1", 3, 11.0))
+    assert unsettled([hit(Kind.STOP)], census, CHILDREN, {"m1": [12.0]}) == {}
 
 
 def test_a_line_that_may_be_from_before_the_event_proves_nothing() -> None:
