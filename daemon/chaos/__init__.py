@@ -2,9 +2,9 @@
 
     plan ──schedule──► run ──► strike: signals, full disk, camera faults; gremlin (in the children): all the rest
                         │
-                        ├────► look: /proc, /metrics, the log, sightings.jsonl ──► observations
-                        └────► invariants (pure): observations ──► violations ──► view: table, verdict
+                        ├────► watch, look: /proc, /metrics, the log, sightings.jsonl ──► observations
+                        └────► invariants: observations ──► violations ──► outcome: tables, verdict
 
-Core (pure): kinds, plan, invariants, judging, view. Shell: gremlin, stage, strike, look, run. Nothing of the daemon
-knows of it: :mod:`daemon.chaos.gremlin` comes into a child through a sitecustomize that only the test setup has.
+Core (pure): kinds, plan, observations, invariants, outcome. Shell: gremlin, stage, strike, look, watch, run. Nothing of
+the daemon knows of it: :mod:`daemon.chaos.gremlin` comes into a child through a sitecustomize of the test setup.
 """
