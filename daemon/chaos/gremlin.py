@@ -102,7 +102,10 @@ def leak(kib_a_s: float, descriptors_a_s: float) -> None:
 
 
 def exhaust(role: str, seed: int) -> None:
-    """Allocate arrays until the quota stands in the way, and go on taking what becomes free."""
+    """Allocate arrays until the quota stands in the way, and go on taking what becomes free.
+
+    Little by little, so that the worker may see it coming; or all at once, untouched, so that its next call fails.
+    """
     import resource
 
     import numpy as np
@@ -112,10 +115,11 @@ def exhaust(role: str, seed: int) -> None:
         if time.monotonic() > deadline_s:
             raise TimeoutError(f"this {role} has no quota")
         time.sleep(0.05)
-    size_bytes, taken_bytes = 16 << 20, 0
+    is_sudden = seed % 2 == 1
+    size_bytes, taken_bytes = (512 << 20) if is_sudden else (16 << 20), 0
     while taken_bytes < MOST_BALLAST_BYTES:
         try:
-            _kept.append(np.full(size_bytes, seed % 251, np.uint8))
+            _kept.append(np.empty(size_bytes, np.uint8) if is_sudden else np.ones(size_bytes, np.uint8))
             taken_bytes += size_bytes
         except MemoryError:
             # Down to what Python itself asks for; then whatever the worker gives back.
