@@ -118,6 +118,9 @@ class _Mosaic:
     report: MosaicReport
     answered: int = 0
     last_answer_s: float | None = None
+    """When a canvas was answered that is newer than all before."""
+    newest: tuple[int, int] = (0, 0)
+    """Slot and number of that canvas."""
     recent: deque[tuple[int, int]] = field(default_factory=lambda: deque(maxlen=SHED_REPORTS))
     """Canvases composed and answered in all, at its last reports."""
 
@@ -254,7 +257,9 @@ class Ledger:
             if answer.canvas_number > mosaic.report.composed + UNREPORTED_CANVASES:
                 raise UntrustworthyError(f"{answer.mosaic} has not composed so many canvases")
             mosaic.answered += 1
-            mosaic.last_answer_s = now_s
+            if (answer.slot_id, answer.canvas_number) > mosaic.newest:
+                mosaic.newest = (answer.slot_id, answer.canvas_number)
+                mosaic.last_answer_s = now_s
         sighted = []
         for tile in answer.tiles:
             camera = self._cameras.get(tile.camera)

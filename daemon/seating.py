@@ -126,7 +126,7 @@ class Seating:
         slot = self._slots.get(mosaic)
         if slot is None:
             return False
-        is_newer, slot.answered = canvas_number > slot.answered, canvas_number
+        is_newer, slot.answered = canvas_number > slot.answered, max(canvas_number, slot.answered)
         return is_newer
 
     def debtor(self, report: MosaicReport) -> str | None:

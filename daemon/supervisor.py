@@ -261,10 +261,10 @@ class Supervisor:
                 tiles = self._ledger.note_answer(name, message, slot_id, now_s)
                 if message.slot_id == slot_id and self._seating.note_answer(message.mosaic, message.canvas_number):
                     self._recovery.note_answer(name, message.mosaic, now_s)
+                    child.life = lifecycle.settle(child.life)  # one that repeats itself does no work
                 self._workforce.note_answer(name, message)
                 record.answered += 1
                 record.inference_s += message.inference_s
-                child.life = lifecycle.settle(child.life)
                 self._recent.offer(tiles)
                 for sink in self._sinks:
                     sink.offer(tiles)

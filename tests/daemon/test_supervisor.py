@@ -78,6 +78,8 @@ while True:
 """
 
 
+ANSWERING = "for slot_id in held: channel.send(answer(slot_id, int(time.monotonic() * 5) % 10**6))"
+"""Lines of a worker that answers whatever is composed."""
 COMPOSING = "channel.send(report(int(time.monotonic() * 5) % 10**6))"
 """Lines of a capture process that composes five canvases a second."""
 
@@ -208,7 +210,7 @@ def test_a_worker_without_room_is_retired_and_the_other_answers(play, tmp_path):
     with closing(Overheads(tmp_path, (watched,), measure)) as overheads:
         supervisor = play(
             capture=COMPOSING,
-            worker="for slot_id in held: channel.send(answer(slot_id, int(time.monotonic() * 5) % 10**6))",
+            worker=ANSWERING,
             workers=2,
             overheads=overheads,
         )
@@ -223,7 +225,14 @@ def test_a_worker_without_room_is_retired_and_the_other_answers(play, tmp_path):
         supervisor.run()
 
 
-@pytest.mark.parametrize("line", ["pass", "channel.send(WorkerReport(int(time.monotonic() * 100), 0, 0, 0.0, 40.0))"])
+@pytest.mark.parametrize(
+    "line",
+    [
+        "pass",
+        "channel.send(WorkerReport(int(time.monotonic() * 100), 0, 0, 0.0, 40.0))",
+        "for slot_id in held: channel.send(answer(slot_id, 1))",
+    ],
+)
 def test_a_worker_that_leaves_a_canvas_unanswered_is_hung_whatever_it_claims(play, line):
     supervisor = play(capture=COMPOSING, worker=line)
     turn_until(supervisor, lambda: child(supervisor, "w1").restarts.get("hang"))
@@ -261,8 +270,7 @@ def test_a_worker_that_talks_nonsense_is_replaced_and_the_daemon_goes_on(play, l
 def test_a_given_up_worker_leaves_its_mosaics_to_another(play):
     supervisor = play(
         capture=COMPOSING,
-        worker="if born.name == 'w1': leave(channel, ExitCode.MODEL, 'no such model')\n"
-        "for slot_id in held: channel.send(answer(slot_id, 1))",
+        worker="if born.name == 'w1': leave(channel, ExitCode.MODEL, 'no such model')\n" + ANSWERING,
         workers=2,
     )
     turn_until(supervisor, lambda: child(supervisor, "w1").phase == "given_up")
@@ -275,7 +283,7 @@ def test_the_time_from_a_death_to_the_next_answer_is_measured(play: Play, tmp_pa
     supervisor = play(
         capture=COMPOSING,
         worker="if born.name == 'w1' and held and os.path.exists(scene + 'go') and once('died'): os._exit(1)\n"
-        "for slot_id in held: channel.send(answer(slot_id, int(time.monotonic() * 5) % 10**6))",
+        + ANSWERING,
         workers=2,
     )
     turn_until(supervisor, lambda: child(supervisor, "w1").answered)
@@ -321,7 +329,7 @@ def test_workers_are_listed_and_the_given_up_revived(
     supervisor = play(
         capture=COMPOSING,
         worker="if born.name == 'w1' and not os.path.exists(scene + 'mended'): leave(channel, ExitCode.MODEL, 'bad')\n"
-        "for slot_id in held: channel.send(answer(slot_id, 1))",
+        + ANSWERING,
         workers=2,
         control=control,
     )
@@ -339,7 +347,9 @@ def test_workers_are_listed_and_the_given_up_revived(
 
 def test_a_worker_that_is_up_is_restarted_without_a_failure(play: Play, control: Control, order: Order) -> None:
     supervisor = play(
-        capture=COMPOSING, worker="for slot_id in held: channel.send(answer(slot_id, 1))", control=control
+        capture=COMPOSING,
+        worker=ANSWERING,
+        control=control,
     )
     turn_until(supervisor, lambda: child(supervisor, "w1").answered)
     answered = child(supervisor, "w1").answered
