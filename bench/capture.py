@@ -41,7 +41,8 @@ if __name__ == "__main__":
 from bench.clips import FOOTAGE, provide
 from bench.simulated import simulated
 from capture.layout import TILES
-from capture.messages import CameraSpec, CaptureSetup, DecodeMode, OpenMosaic
+from capture.messages import CameraSpec, CaptureSetup, OpenMosaic
+from capture.words import DecodeMode
 from daemon.child import Child, ChildSpec, tree_cpu_ticks
 from daemon.job import ALLOCATOR
 from daemon.lifecycle import Command

@@ -6,7 +6,7 @@ The reader performs it; the capture process asks :func:`condition` what a person
 from dataclasses import dataclass, replace
 
 from capture.backoff import Backoff
-from capture.messages import CameraState, Reason
+from capture.words import CameraState, Reason
 
 STABLE_S = 600.0
 """Failures are forgotten after this long of streaming, not at the first frame."""

@@ -18,7 +18,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from enum import Enum, auto
 
-from capture.messages import DecodeMode
+from capture.words import DecodeMode
 
 GOPS = 3
 """Key frame intervals looked back on: one pause is forgotten after so many good ones."""

@@ -17,9 +17,9 @@ from capture.backlog import Backlog
 from capture.damage import BarrenRule, DamageRule
 from capture.decodepolicy import DecodePolicy, PolicyOptions, Verb
 from capture.failures import SourceError
-from capture.messages import DecodeMode
 from capture.motion import SizeHint
 from capture.source import Arrival, Source, SourceOptions, Stamp
+from capture.words import DecodeMode
 
 Pictures = list[av.VideoFrame]
 

@@ -12,7 +12,7 @@ import os
 
 import av.error
 
-from capture.messages import Reason
+from capture.words import Reason
 
 _SENTENCES = {
     Reason.REFUSED: "connection refused: nobody listens there",

@@ -9,7 +9,7 @@ import av
 import av.error
 from av.codec.hwaccel import HWAccel
 
-from capture.messages import HwAccel
+from capture.words import HwAccel
 
 KINDS = (HwAccel.CUDA, HwAccel.VAAPI)
 """In the order in which ``auto`` tries them."""

@@ -14,7 +14,7 @@ import time
 from urllib.parse import SplitResult, urlsplit
 
 from capture.failures import SourceError, because
-from capture.messages import PORTS, Reason
+from capture.words import PORTS, Reason
 
 ANSWER_BYTES = 8192
 _LENGTH = re.compile(rb"\r\nContent-Length:[ \t]*([0-9]{1,6})[ \t]*\r\n", re.IGNORECASE)

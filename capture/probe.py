@@ -31,7 +31,6 @@ from capture.child import PR_SET_PDEATHSIG
 from capture.decodepolicy import DecodePolicy, PolicyOptions
 from capture.decoder import Decoder, Frame, Tally
 from capture.failures import SourceError
-from capture.messages import Reason
 from capture.motion import Motion, MotionGate
 from capture.probemessages import (
     Broken,
@@ -49,6 +48,7 @@ from capture.scaler import Scaler
 from capture.source import Arrival, Source, SourceOptions
 from capture.streamfigures import Heard
 from capture.transport import TransportChoice
+from capture.words import Reason
 
 LOOK_S = 0.2
 """So often the picture is looked at, and the one who waits is told."""

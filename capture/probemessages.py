@@ -8,7 +8,8 @@ from typing import Literal
 import msgspec
 
 from capture.masks import Polygon
-from capture.messages import HwAccel, Message, Reason, Transport
+from capture.messages import Message
+from capture.words import HwAccel, Reason, Transport
 
 
 class ProbeOrder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

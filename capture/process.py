@@ -27,7 +27,6 @@ from capture.messages import (
     CaptureReport,
     CaptureSetup,
     CloseMosaic,
-    Flaw,
     OpenMosaic,
     Ready,
     SlotOpened,
@@ -35,6 +34,7 @@ from capture.messages import (
 )
 from capture.reader import CameraReader, sampler_for
 from capture.source import SourceOptions
+from capture.words import Flaw
 
 REPORT_S = 1.0
 LOOK_S = 0.2

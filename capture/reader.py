@@ -17,7 +17,7 @@ from capture.decodepolicy import Alertness, DecodePolicy, PolicyOptions
 from capture.decoder import Decoder, Frame, Tally
 from capture.failures import SourceError, because
 from capture.hardware import accelerator
-from capture.messages import CameraCounts, CameraReport, CameraSpec, CameraState, Flaw, HwAccel, Reason
+from capture.messages import CameraCounts, CameraReport, CameraSpec
 from capture.motion import MotionGate
 from capture.sampler import Sampler
 from capture.scaler import Scaler
@@ -25,6 +25,7 @@ from capture.slot import Pixels
 from capture.source import Source, SourceOptions
 from capture.transport import TransportChoice
 from capture.watch import BitRate, Flaws, Frozen, explain
+from capture.words import CameraState, Flaw, HwAccel, Reason
 
 LOOK_S = 0.5
 """How often a stream is looked at for what no single frame shows."""

@@ -8,8 +8,8 @@ from av.video.reformatter import Interpolation, VideoReformatter
 from capture.failures import SourceError
 from capture.layout import letterbox
 from capture.masks import Luma
-from capture.messages import Reason
 from capture.slot import Pixels
+from capture.words import Reason
 
 
 class Scaler:

@@ -17,9 +17,9 @@ import av.error
 
 from capture.failures import SourceError, because, while_opening
 from capture.hardware import accelerator
-from capture.messages import HwAccel, Reason, Transport
 from capture.pace import Pace
 from capture.preflight import look_ahead
+from capture.words import HwAccel, Reason, Transport
 
 PROTOCOLS = {
     "rtsp": "rtsp,rtp,tcp,udp",

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from capture.messages import Reason, Transport
+from capture.words import Reason, Transport
 
 LOSS_RATIO = 0.02
 """From this part of damaged frames on UDP is given up: each loss costs all frames up to the next key frame."""

@@ -1,14 +1,14 @@
 """What is wrong with a picture or stream that comes: frozen, black, blind, a clock that runs wrong, a flood. Pure.
 
 Each flaw has to hold for a while before it is told, and to be gone for a while before it is taken back. What is told
-of a camera is closed (:class:`~capture.messages.Flaw`); a frozen picture alone keeps its frames from being used.
+of a camera is closed (:class:`~capture.words.Flaw`); a frozen picture alone keeps its frames from being used.
 """
 
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from capture.messages import Flaw
+from capture.words import Flaw
 
 HOLD_S: Mapping[Flaw, float] = {
     Flaw.BLACK: 5.0,

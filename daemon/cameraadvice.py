@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from capture.decodepolicy import SLACK
-from capture.messages import DecodeMode, Transport
 from capture.pace import RATIO_TOLERANCE
 from capture.probemessages import ProbeReport
 from capture.transport import LOSS_RATIO
 from capture.watch import BLACK_LUMA, BLIND_CONTRAST
+from capture.words import DecodeMode, Transport
 from daemon.cameratarget import Target
 
 LARGE_H = 1080

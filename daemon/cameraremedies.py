@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
-from capture.messages import PORTS, Reason, Transport
 from capture.probemessages import Refusal
+from capture.words import PORTS, Reason, Transport
 from daemon.cameratarget import Target, secret_name
 
 USUAL_PATHS = (

@@ -11,8 +11,9 @@ from typing import Any
 
 from msgspec import structs
 
-from capture.messages import Reading, Transport
+from capture.messages import Reading
 from capture.probemessages import ProbeOrder
+from capture.words import Transport
 from daemon import yamltext
 from daemon.cameraurl import CameraUrl, UrlError, parse_url
 from daemon.cli_models import SETTINGS

@@ -16,8 +16,8 @@ from dataclasses import dataclass
 
 import msgspec
 
-from capture.messages import Reason, Transport
 from capture.probemessages import Broken, ProbeAnswer, ProbeOrder, ProbeReport, Refusal, Snapshot, Step
+from capture.words import Reason, Transport
 
 COMMAND = (sys.executable, "-P", "-m", "capture.probe")
 MARGIN_S = 20.0

@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass, field
 from urllib.parse import SplitResult, unquote, urlsplit
 
-from capture.messages import PORTS
+from capture.words import PORTS
 from daemon.secrets import Secret
 
 

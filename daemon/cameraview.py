@@ -4,8 +4,8 @@ import re
 
 import yaml
 
-from capture.messages import DecodeMode, Transport
 from capture.probemessages import ProbeReport
+from capture.words import DecodeMode, Transport
 from daemon.cameraadvice import Advice, RosterLine, picture_fault, sleep_limit_s, would_sleep
 from daemon.cameratarget import Target
 from daemon.problems import printable

@@ -80,7 +80,7 @@ def try_camera(
     ] = None,
 ) -> None:
     """Connect to one camera as the daemon would; say what it sends, what that costs, and what its roster wants."""
-    from capture.messages import Transport
+    from capture.words import Transport
     from daemon.cameratarget import Typed
 
     environ: Mapping[str, str] = context.obj if context.obj is not None else {}
@@ -191,7 +191,7 @@ def _tell(outcome: "Outcome", target: "Target", picture: Path | None, as_json: b
 
 def _failure(report: "ProbeReport", target: "Target") -> "Refusal | None":
     """What ended the stream before its time; a file may end."""
-    from capture.messages import Reason
+    from capture.words import Reason
 
     end = report.end
     is_file = target.address.startswith("file:")

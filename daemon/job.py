@@ -10,7 +10,8 @@ from math import ceil
 from msgspec import structs
 
 from capture.grouping import MosaicPlan, Seat, group
-from capture.messages import Assign, CameraSpec, CaptureSetup, DecodeMode, Load, OpenMosaic
+from capture.messages import Assign, CameraSpec, CaptureSetup, Load, OpenMosaic
+from capture.words import DecodeMode
 from daemon.child import ChildSpec
 from daemon.devices import Device, DeviceKind, Plan, WorkerPlan
 from daemon.escalation import Grant

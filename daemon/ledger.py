@@ -10,17 +10,9 @@ from dataclasses import dataclass, field
 from math import isfinite
 
 from capture.grouping import MosaicPlan
-from capture.messages import (
-    Answer,
-    CameraCounts,
-    CameraReport,
-    CameraState,
-    CameraTransition,
-    MosaicReport,
-    Reason,
-    TileAnswer,
-)
+from capture.messages import Answer, CameraCounts, CameraReport, CameraTransition, MosaicReport, TileAnswer
 from capture.slot import MAX_SIDE
+from capture.words import CameraState, Reason
 from daemon.sinks.jsonl import SightedTile
 from daemon.statistics import CameraStatistics, Histogram, MosaicStatistics
 from daemon.tally import Tally

@@ -18,7 +18,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector
 
-from capture.messages import CameraState, Flaw
+from capture.words import CameraState, Flaw
 from daemon.childmetrics import children_metrics, worker_metrics
 from daemon.metricfamilies import counter, gauge, histogram
 from daemon.statistics import (

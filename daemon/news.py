@@ -6,7 +6,8 @@ Cameras' own words are told only if they are of cameras as they are now, which t
 import logging
 import time
 
-from capture.messages import CameraNotice, CameraState, CameraTransition
+from capture.messages import CameraNotice, CameraTransition
+from capture.words import CameraState
 from daemon.ledger import Ledger
 from daemon.logs import fields
 from daemon.recent import Recent, Transition

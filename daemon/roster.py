@@ -16,7 +16,8 @@ import msgspec
 from pydantic import ValidationError
 
 from capture.layout import TILES
-from capture.messages import DecodeMode, Reading
+from capture.messages import Reading
+from capture.words import DecodeMode
 from daemon import yamltext
 from daemon.cameraurl import NO_URL, CameraUrl, UrlError, parse_url
 from daemon.problems import (

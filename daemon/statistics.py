@@ -6,7 +6,8 @@ camera's URL, user name or password.
 
 from dataclasses import dataclass, field
 
-from capture.messages import CameraCounts, CameraState, Flaw, Reason
+from capture.messages import CameraCounts
+from capture.words import CameraState, Flaw, Reason
 
 SINK_DROPS = ("queue_full", "disk", "invalid")
 """Why a line was lost: the closed set of the ``reason`` label of sinks."""

@@ -13,8 +13,8 @@ import numpy as np
 from capture.decoder import Tally, read_frames
 from capture.failures import SourceError
 from capture.layout import Rect
-from capture.messages import Reason
 from capture.source import SourceOptions
+from capture.words import Reason
 from inference.evaluation.arrangement import Image, Placed
 
 PlaceOf = Callable[[tuple[int, int]], Rect]

@@ -4,7 +4,7 @@ import pytest
 
 from capture import camerastate
 from capture.camerastate import CameraLife, Condition
-from capture.messages import CameraState, Reason
+from capture.words import CameraState, Reason
 
 UP = Condition(CameraState.STREAMING, None)
 

@@ -178,7 +178,7 @@ def test_sending_to_one_who_is_gone_is_false(pair: tuple[Channel, Channel]) -> N
 LAST_WORDS = """
 import os, signal, socket, sys
 from capture.channel import Channel
-from capture.messages import FromSupervisor, LastWords, Ready
+from capture.messages import (FromSupervisor, LastWords, Ready)
 channel = Channel(socket.socket(fileno=int(sys.argv[1])), FromSupervisor)
 channel.send(Ready(1.0))
 channel.send(LastWords(71, "no memory left"))

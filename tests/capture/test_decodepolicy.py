@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from capture.decodepolicy import BLIND_START_S, SLACK, Alertness, DecodePolicy, PolicyOptions, Verb
-from capture.messages import DecodeMode
+from capture.words import DecodeMode
 
 FPS = 25
 SECOND = "K" + "." * (FPS - 1)

@@ -19,8 +19,8 @@ from hypothesis import strategies as st
 import capture.decoder
 from capture.decodepolicy import Alertness, DecodePolicy, PolicyOptions
 from capture.decoder import Decoder, Frame, Tally
-from capture.messages import DecodeMode
 from capture.source import Arrival, Stamp
+from capture.words import DecodeMode
 from tests.simulator.clips import FPS, FRAMES, GOP, encode_clip, encode_jpegs, read_number
 
 X264 = f"keyint={GOP}:min-keyint={GOP}:scenecut=0:threads=1"

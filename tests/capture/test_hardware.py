@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from capture.hardware import KINDS, accelerator, is_there
-from capture.messages import HwAccel
+from capture.words import HwAccel
 
 HAS_GPU = any(Path("/dev").glob("nvidia[0-9]*")) or Path("/dev/dri").exists()
 

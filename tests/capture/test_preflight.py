@@ -12,8 +12,8 @@ import pytest
 import trustme
 
 from capture.failures import SourceError
-from capture.messages import Reason
 from capture.preflight import ANSWER_BYTES, look_ahead
+from capture.words import Reason
 from tests.capture.test_source import Peer, drip, say, say_and_close, until_closed
 
 TIMEOUT_S = 0.4

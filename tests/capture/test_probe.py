@@ -11,9 +11,9 @@ import msgspec
 import numpy as np
 import pytest
 
-from capture.messages import Reason, Transport
 from capture.probe import to_jpeg
 from capture.probemessages import Broken, ProbeAnswer, ProbeOrder, ProbeReport, Refusal, Snapshot, Step
+from capture.words import Reason, Transport
 from simulator.camera import CameraSpec
 from simulator.demux import load_footage
 from simulator.faults import Black, Close, Fast, Hang, Jump, Loss

@@ -19,7 +19,6 @@ from capture.layout import GREY, Canvas
 from capture.messages import (
     CameraReport,
     CameraSpec,
-    CameraState,
     CameraTransition,
     CaptureReport,
     CaptureSetup,
@@ -28,11 +27,11 @@ from capture.messages import (
     LastWords,
     OpenMosaic,
     Ready,
-    Reason,
     SlotOpened,
     Stop,
 )
 from capture.slot import CanvasHeader, SlotReader
+from capture.words import CameraState, Reason
 from simulator.camera import CameraSpec as Simulated
 from simulator.demux import load_footage
 from simulator.faults import Close, Hang

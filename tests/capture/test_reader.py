@@ -13,10 +13,11 @@ import pytest
 from capture.compositor import MosaicComposer
 from capture.decoder import Decoder
 from capture.layout import Canvas
-from capture.messages import CameraCounts, CameraSpec, CameraState, DecodeMode, Reason, Transport
+from capture.messages import CameraCounts, CameraSpec
 from capture.reader import CameraReader, sampler_for
 from capture.slot import SlotReader
 from capture.source import Source, SourceOptions
+from capture.words import CameraState, DecodeMode, Reason, Transport
 from simulator.camera import CameraSpec as Simulated
 from simulator.demux import load_footage
 from simulator.faults import Close, Fault, Freeze, Hang, Jump, Silent

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from capture.failures import SourceError
-from capture.messages import Reason
 from capture.scaler import Scaler
+from capture.words import Reason
 
 W, H = 150, 70
 """No multiple of FFmpeg's alignment: rows have padding."""

@@ -16,8 +16,8 @@ import pytest
 
 from capture.decoder import Frame, Tally, read_frames
 from capture.failures import SourceError
-from capture.messages import Reason
 from capture.source import SourceOptions
+from capture.words import Reason
 from simulator.auth import AuthScheme
 from simulator.camera import CameraSpec
 from simulator.demux import load_footage

@@ -2,8 +2,8 @@
 
 import pytest
 
-from capture.messages import Reason, Transport
 from capture.transport import JUDGED_PACKETS, LOSS_RATIO, MENDED_BY_TCP, TransportChoice
+from capture.words import Reason, Transport
 
 CERTAIN = [Transport.TCP, Transport.UDP]
 

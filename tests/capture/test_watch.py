@@ -4,7 +4,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from capture.messages import Flaw
 from capture.watch import (
     BLACK_LUMA,
     BLIND_CONTRAST,
@@ -16,6 +15,7 @@ from capture.watch import (
     Frozen,
     explain,
 )
+from capture.words import Flaw
 
 STEP_S = 0.1
 

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from capture.messages import DecodeMode, Reading, Reason, Transport
+from capture.messages import Reading
 from capture.probemessages import (
     BitRate,
     Clock,
@@ -19,6 +19,7 @@ from capture.probemessages import (
     Refusal,
     Rhythm,
 )
+from capture.words import DecodeMode, Reason, Transport
 from daemon.cameraadvice import advise, picture_fault, second_stream, would_sleep
 from daemon.cameraremedies import remedies
 from daemon.cameratarget import Target

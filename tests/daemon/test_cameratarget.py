@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from capture.messages import DecodeMode, Transport
+from capture.words import DecodeMode, Transport
 from daemon.cameratarget import TargetError, Typed, find_target, secret_name, shown_url, suggested_name
 from daemon.cameraurl import parse_url
 from daemon.problems import ConfigError

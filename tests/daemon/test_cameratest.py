@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from capture.messages import Reason, Transport
 from capture.probemessages import ProbeOrder, Refusal, Step
+from capture.words import Reason, Transport
 from daemon.cameratest import ProbeError, deadline_s, run_probe
 
 ORDER = ProbeOrder("rtsp://192.0.2.1/stream", "viewer", "hunter2")

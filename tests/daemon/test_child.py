@@ -36,7 +36,8 @@ import threading
 from capture.channel import ChannelError
 from capture.child import adopt, leave, wait_readable
 from capture.exits import ExitCode
-from capture.messages import CameraTransition, CameraState, Loading, Ready, SlotOpened, Stop, Unassign, WorkerReport
+from capture.messages import (CameraTransition, Loading, Ready, SlotOpened, Stop, Unassign, WorkerReport)
+from capture.words import CameraState
 
 born = adopt("A fake.")
 channel = born.channel

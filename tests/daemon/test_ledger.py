@@ -10,18 +10,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from capture.grouping import MosaicPlan
-from capture.messages import (
-    Answer,
-    CameraCounts,
-    CameraReport,
-    CameraState,
-    CameraTransition,
-    MosaicReport,
-    Reason,
-    Sighting,
-    TileAnswer,
-)
+from capture.messages import Answer, CameraCounts, CameraReport, CameraTransition, MosaicReport, Sighting, TileAnswer
 from capture.slot import MAX_SIDE
+from capture.words import CameraState, Reason
 from daemon.job import ANSWERED_WITHIN_S
 from daemon.ledger import LATENCY_BOUNDS_S, Ledger, UntrustworthyError
 from daemon.statistics import CameraStatistics, MosaicStatistics

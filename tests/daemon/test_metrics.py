@@ -6,7 +6,8 @@ from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from capture.messages import CameraCounts, CameraState, Flaw, Reason
+from capture.messages import CameraCounts
+from capture.words import CameraState, Flaw, Reason
 from daemon.lifecycle import Phase
 from daemon.metrics import CAUSES, CONTENT_TYPE, make_registry, parse, render
 from daemon.statistics import (

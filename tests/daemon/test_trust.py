@@ -9,7 +9,6 @@ from capture.messages import (
     Answer,
     CameraCounts,
     CameraReport,
-    CameraState,
     CaptureReport,
     LastWords,
     MosaicReport,
@@ -17,6 +16,7 @@ from capture.messages import (
     SlotOpened,
     WorkerReport,
 )
+from capture.words import CameraState
 from daemon.trust import UntrustworthyError, check_fits
 
 CAMERA = CameraReport("a", CameraState.STREAMING, None, CameraCounts(frames=3), {}, (8, 6), 5.0)

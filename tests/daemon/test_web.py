@@ -15,7 +15,8 @@ import pytest
 from fastapi import FastAPI
 from fastapi.responses import StreamingResponse
 
-from capture.messages import CameraCounts, CameraState, Reason
+from capture.messages import CameraCounts
+from capture.words import CameraState, Reason
 from daemon.statistics import CameraStatistics, Histogram, MosaicStatistics, Statistics
 from daemon.web import BindError, HttpServer, PortInUseError, ServeError, bind, make_app
 

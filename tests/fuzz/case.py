@@ -13,7 +13,7 @@ from enum import Enum
 from functools import cached_property
 from random import Random
 
-from capture.messages import DecodeMode, Transport
+from capture.words import DecodeMode, Transport
 from simulator.nal import Codec
 from tests.fuzz.bases import Base, bases
 from tests.fuzz.mutations import NUMBERS, mutate_bytes, mutate_lines, mutate_order

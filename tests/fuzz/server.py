@@ -13,7 +13,7 @@ import struct
 from collections import OrderedDict
 from dataclasses import dataclass, field
 
-from capture.messages import Transport
+from capture.words import Transport
 from tests.fuzz.case import Case, Ending
 
 HOST = "127.0.0.1"

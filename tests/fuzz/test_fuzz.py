@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from capture.messages import DecodeMode, Reason, Transport
+from capture.words import DecodeMode, Reason, Transport
 from simulator.nal import Codec
 from tests.fuzz.bases import FRAMES, Base, bases
 from tests.fuzz.bits import rewrite_header

@@ -9,8 +9,8 @@ import av.error
 import pytest
 
 from capture.failures import SourceError
-from capture.messages import Reason
 from capture.source import MAX_PIXELS, Source, SourceOptions
+from capture.words import Reason
 from simulator.camera import CameraSpec
 from simulator.footage import AccessUnit, Footage, build_footage
 from simulator.nal import H264_SPS, Codec
