@@ -39,15 +39,6 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-app.add_typer(cli_models.app)
-app.add_typer(cli_bench.app, context_settings={"help_option_names": ["-h", "--help"], "obj": os.environ})
-app.add_typer(cli_worker.app)
-app.command(epilog=cli_status.STATUS_EPILOG)(cli_status.status)
-app.command(epilog=cli_status.TAIL_EPILOG)(cli_status.tail)
-app.command(epilog=cli_reload.EPILOG)(cli_reload.reload)
-app.add_typer(cli_camera.app, context_settings={"help_option_names": ["-h", "--help"], "obj": os.environ})
-app.command(epilog=cli_plan.EPILOG, context_settings={"obj": os.environ})(cli_plan.plan)
-app.command(epilog=cli_chaos.EPILOG, context_settings={"obj": os.environ})(cli_chaos.chaos)
 
 VideosOption = Annotated[
     list[str],
@@ -334,6 +325,18 @@ def demo(
 def version() -> None:
     """Show the version."""
     _print_version(True)
+
+
+# Those of other files, after the ones above.
+app.command(epilog=cli_status.STATUS_EPILOG)(cli_status.status)
+app.command(epilog=cli_status.TAIL_EPILOG)(cli_status.tail)
+app.command(epilog=cli_reload.EPILOG)(cli_reload.reload)
+app.command(epilog=cli_plan.EPILOG, context_settings={"obj": os.environ})(cli_plan.plan)
+app.command(epilog=cli_chaos.EPILOG, context_settings={"obj": os.environ})(cli_chaos.chaos)
+app.add_typer(cli_models.app)
+app.add_typer(cli_bench.app, context_settings={"help_option_names": ["-h", "--help"], "obj": os.environ})
+app.add_typer(cli_worker.app)
+app.add_typer(cli_camera.app, context_settings={"help_option_names": ["-h", "--help"], "obj": os.environ})
 
 
 if __name__ == "__main__":
