@@ -18,7 +18,17 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from capture.exits import ExitCode
-from daemon import cli_bench, cli_camera, cli_chaos, cli_models, cli_plan, cli_reload, cli_status, cli_worker
+from daemon import (
+    cli_bench,
+    cli_camera,
+    cli_chaos,
+    cli_models,
+    cli_plan,
+    cli_reload,
+    cli_schema,
+    cli_status,
+    cli_worker,
+)
 from daemon.cli_models import SETTINGS
 from daemon.clioptions import OverridesOption, RosterOption, SettingsOption, cache_folder
 
@@ -331,6 +341,7 @@ def version() -> None:
 app.command(epilog=cli_status.STATUS_EPILOG)(cli_status.status)
 app.command(epilog=cli_status.TAIL_EPILOG)(cli_status.tail)
 app.command(epilog=cli_reload.EPILOG)(cli_reload.reload)
+app.command(epilog=cli_schema.EPILOG)(cli_schema.schema)
 app.command(epilog=cli_plan.EPILOG, context_settings={"obj": os.environ})(cli_plan.plan)
 app.command(epilog=cli_chaos.EPILOG, context_settings={"obj": os.environ})(cli_chaos.chaos)
 app.add_typer(cli_models.app)

@@ -4,6 +4,7 @@ Light on purpose: only typer is imported at the top.
 """
 
 import json
+import os
 import time
 import urllib.error
 import urllib.request
@@ -29,6 +30,7 @@ SettingsOption = Annotated[
     Path, typer.Option("--settings", metavar="FILE", help="The daemon's settings, which name its address.")
 ]
 SETTINGS = Path("/etc/mosaicd/mosaicd.yaml")
+DEFAULT_URL = "http://127.0.0.1:9109"
 ANSWER_S = 5.0
 
 STATUS_EPILOG = (
@@ -187,6 +189,8 @@ def _url(settings: Path) -> str:
     try:
         http = load_settings(settings).http
     except ConfigError as error:
+        if settings.exists() and not os.access(settings, os.R_OK):
+            return DEFAULT_URL  # only root and the daemon may read them
         fail("status", f"{error}\nor say --url http://ADDRESS:PORT")
     if not http.port:
         fail("status", f"{settings} lets the port be chosen at the start: say --url http://ADDRESS:PORT")

@@ -22,6 +22,7 @@ TEXT
 OPT=/opt/mosaicd
 LIB=/usr/local/lib
 COMMAND=/usr/local/bin/mosaicd
+SHARE=/usr/local/share/mosaicd
 CONF=/etc/mosaicd
 STATE=/var/lib/mosaicd
 UNIT=mosaicd.service
@@ -130,7 +131,7 @@ install_files() {
             install -m 640 -o root -g mosaicd "etc/$file" "$CONF/$file"
         fi
     done
-    install -d "${COMMAND%/*}"
+    install -d "${COMMAND%/*}" "$SHARE"
     ln -sfn "$OPT/venv/bin/mosaicd" "$COMMAND"
 }
 
@@ -153,7 +154,7 @@ switch_to() {
 }
 
 do_install() {
-    local venv
+    local venv file
     cd "$(dirname "$(readlink -f "$0")")/.."
     check_machine
     mkdir -p "$OPT"
@@ -168,6 +169,10 @@ do_install() {
     fi
     install_files
     switch_to "$venv"
+    # Named in the samples' first lines, for editors.
+    for file in settings cameras; do
+        "$COMMAND" schema "$file" >"$SHARE/$file.schema.json"
+    done
     cat <<TEXT
 $("$COMMAND" --version) is installed. Next:
 
@@ -182,7 +187,7 @@ do_uninstall() {
     if is_booted; then
         systemctl disable --now "$UNIT" 2>/dev/null || true
     fi
-    rm -rf "$OPT" "$COMMAND" "$LIB/systemd/system/$UNIT" "$LIB/sysusers.d/mosaicd.conf" "$LIB/tmpfiles.d/mosaicd.conf"
+    rm -rf "$OPT" "$COMMAND" "$SHARE" "$LIB/systemd/system/$UNIT" "$LIB/sysusers.d/mosaicd.conf" "$LIB/tmpfiles.d/mosaicd.conf"
     if is_booted; then
         systemctl daemon-reload
         systemctl reset-failed "$UNIT" 2>/dev/null || true
