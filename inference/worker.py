@@ -59,6 +59,10 @@ WARM_UPS = 2
 NICE = 5
 """On a CPU decoding goes first: a frame not decoded in time is damage, a mosaic not answered is one frame less."""
 
+PICTURES_MIB = 64.0
+"""What drawing takes at the most, with one thread: OpenCV 13 MiB, its first picture 18. Who only looks must not bring a
+worker to its quota."""
+
 UNSERVED_S = 2.0
 """A mosaic that has waited so long goes before those of a higher priority: it is to be shed, not forgotten."""
 
@@ -235,7 +239,12 @@ class Worker:
         self._answered += 1
 
     def _show(self, read: Read, index: int, tiles: tuple[TileAnswer, ...], now_s: float) -> None:
-        """Send a picture of the canvas that was read into this place, if somebody looks at it."""
+        """Send a picture of the canvas that was read into this place, if somebody looks at it and there is room."""
+        if read.assignment.mosaic not in self._painter.wanted:
+            return
+        wall = wall_mib()
+        if self._headroom and wall is not None and self._headroom.is_near(data_mib() + PICTURES_MIB, wall):
+            return
         try:
             jpeg = self._painter.paint(read.assignment.mosaic, self._pixels[index], read.header, tiles, now_s)
         except Exception as error:  # noqa: BLE001 - who only looks must not bring a worker down

@@ -20,7 +20,7 @@ from capture.slot import SlotWriter, TileHeader
 from daemon.child import Child, ChildSpec, Death
 from daemon.verdict import Cause, Evidence, judge
 from inference.headroom import STEP_MIB
-from inference.worker import UNSERVED_S, Assignment
+from inference.worker import PICTURES_MIB, UNSERVED_S, Assignment
 from tests.system.colours import COLOURS, GROUND, LABELS, Model, write_model
 
 pytestmark = pytest.mark.slow
@@ -302,6 +302,20 @@ def test_pictures_are_sent_while_somebody_looks_and_no_longer(worker):
     worker.wait_until(lambda: any(isinstance(m, WorkerReport) and m.answered == 2 for m in worker.said))
     assert [message for message in worker.said if isinstance(message, Picture)] == [Picture("m1", 1)]
     assert worker.fds[0][:3] == b"\xff\xd8\xff"
+    slot.close()
+
+
+def test_without_room_for_it_no_picture_is_drawn_and_the_worker_goes_on(start):
+    loaded_mib = start().child.data_mib()
+    worker = start(memory_limit_mib=int(loaded_mib + 2 * STEP_MIB + PICTURES_MIB / 2))
+    slot = SlotWriter("m1", CANVAS)
+    assign(worker, slot, 1)
+    assert worker.child.send(Watch(("m1",)))
+    for number in (1, 2):
+        publish(slot, number, LABELS[:4])
+        worker.wait_until(lambda number=number: len(worker.answers()) == number)
+    worker.wait_until(lambda: any(isinstance(m, WorkerReport) and m.answered == 2 for m in worker.said))
+    assert not any(isinstance(message, Picture) for message in worker.said)
     slot.close()
 
 
