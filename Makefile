@@ -40,7 +40,8 @@ ifdef T
 	$(BIN)/python -m pytest $(T)
 else
 	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal --ignore=tests/system
-	$(BIN)/python -m pytest tests/system # one at a time: they watch the clock
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not alone" tests/system
+	$(BIN)/python -m pytest -m alone tests/system
 endif
 
 check: setup ## Format, lint and types, as CI checks them

@@ -13,7 +13,7 @@ from simulator.thread import ServerThread
 from tests.system.colours import Model
 from tests.system.stage import running, wait_until
 
-pytestmark = [pytest.mark.slow, pytest.mark.data]
+pytestmark = [pytest.mark.alone, pytest.mark.slow, pytest.mark.data]
 
 FPS = 10.0
 ANNOTATED = 400

@@ -26,7 +26,7 @@ from simulator.thread import ServerThread
 from tests.system.colours import Model
 from tests.system.stage import Watch, moving_clip, running, small_settings, wait_until
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.alone, pytest.mark.slow]
 
 RATE = 5.0
 GOOD = tuple(f"good-{i}" for i in range(10))

@@ -19,7 +19,7 @@ from simulator.thread import ServerThread
 from tests.system.colours import Model
 from tests.system.stage import Daemon, moving_clip, running, small_settings, wait_until
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.alone, pytest.mark.slow]
 
 WAYS = ("rtsps", "http-mjpeg", "rtsp-mjpeg", "sub-stream", "password")
 PLAIN = ("plain-1", "plain-2")

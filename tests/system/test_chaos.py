@@ -14,7 +14,7 @@ import pytest
 from daemon.chaos.kinds import Kind
 from tests.system.stage import processes, wait_until
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.alone, pytest.mark.slow]
 
 EVENTS = 30
 SEED = 20261129

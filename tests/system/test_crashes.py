@@ -20,7 +20,7 @@ from tests.system.colours import LABELS, Model
 from tests.system.stage import Daemon, running, wait_until
 from tests.system.test_deaths import answered_since, longest_gaps
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.alone, pytest.mark.slow]
 
 SYS_TGKILL = {"x86_64": 234, "aarch64": 131}
 """asm/unistd_64.h, asm-generic/unistd.h."""

@@ -17,7 +17,7 @@ from simulator.thread import ServerThread
 from tests.system.colours import LABELS, Model
 from tests.system.stage import Daemon, processes, running, wait_until
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.alone, pytest.mark.slow]
 
 HANG_S = 3.0
 SEEN_S = 1.0

@@ -27,7 +27,7 @@ from simulator.world.clip import ClipSpec, read_truths, render_clip
 from tests.system.colours import Model
 from tests.system.stage import running, wait_until
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.alone, pytest.mark.slow]
 
 WORLDS = 16
 """Four mosaics."""

@@ -4,7 +4,7 @@ import pytest
 
 from bench.main_job import measure, scenario
 
-pytestmark = [pytest.mark.slow, pytest.mark.data]
+pytestmark = [pytest.mark.alone, pytest.mark.slow, pytest.mark.data]
 
 
 @pytest.mark.timeout(240)

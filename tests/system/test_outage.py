@@ -12,7 +12,7 @@ from simulator.thread import ServerThread
 from tests.system.colours import Model
 from tests.system.stage import Watch, moving_clip, running, small_settings, wait_until
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.alone, pytest.mark.slow]
 
 CAMERAS = tuple(f"cam-{i:02}" for i in range(32))
 OUTAGE_S = 10.0

@@ -23,7 +23,7 @@ from tests.system.colours import LABELS, Model
 from tests.system.stage import Daemon, running, wait_until
 from tests.system.test_deaths import longest_gaps, mosaics_of_workers
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.alone, pytest.mark.slow]
 
 COLOURS = {f"cam-{i:02}": LABELS[i % len(LABELS)] for i in range(12)}
 OWN = {"m1": "w1", "m2": "w2", "m3": "w1"}

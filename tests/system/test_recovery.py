@@ -4,6 +4,8 @@ import pytest
 
 from bench.recovery import Recoveries, figures, measure
 
+pytestmark = pytest.mark.alone
+
 COLD = Recoveries("cold", tuple(0.1 * n for n in range(30, 0, -1)), 0.98765)
 TENSORFLOW = Recoveries("cold-tensorflow", (4.0, 2.0), 0.5)
 SPARE = Recoveries("spare", (0.25,), 1.0)

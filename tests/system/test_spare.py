@@ -15,7 +15,7 @@ from simulator.thread import ServerThread
 from tests.system.colours import LABELS, Model
 from tests.system.stage import Daemon, running, wait_until
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.alone, pytest.mark.slow]
 
 
 @pytest.fixture
