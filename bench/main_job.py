@@ -280,7 +280,7 @@ def measure(folder: Path, job: Scenario, seconds: float, settle_s: float = 5.0, 
         supervisor_cpu_s=round((spent[1] - cpus[1]) / took_s / CAMERAS, 5),
         simulator_cpu_s=round((spent[0] - cpus[0]) / took_s / CAMERAS, 5),
         inference_s=round(
-            rate("mosaicd_worker_inference_seconds_total") / max(1e-9, rate("mosaicd_worker_answered_total")), 4
+            rate("mosaicd_worker_inference_seconds_sum") / max(1e-9, rate("mosaicd_worker_answered_total")), 4
         ),
         frames_hz=round(rate("mosaicd_camera_frames_total"), 1),
         analyzed_hz=round(rate("mosaicd_camera_frames_analyzed_total"), 1),

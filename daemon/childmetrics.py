@@ -63,6 +63,18 @@ def worker_metrics(workers: Sequence[ChildStatistics]) -> Iterator[Metric]:
         (((w.name,), w.memory_limit_mib * BYTES_A_MIB) for w in workers if w.memory_limit_mib is not None),
     )
     yield gauge(
+        "mosaicd_worker_memory_used_bytes",
+        "Worker: memory that counts against its limit; absent on a GPU, and while it has no process.",
+        one,
+        (((w.name,), w.memory_used_mib * BYTES_A_MIB) for w in workers if w.memory_used_mib is not None),
+    )
+    yield gauge(
+        "mosaicd_worker_memory_peak_bytes",
+        "Worker: the most memory that was seen to count against its limit; absent on a GPU.",
+        one,
+        (((w.name,), w.memory_peak_mib * BYTES_A_MIB) for w in workers if w.memory_peak_mib is not None),
+    )
+    yield gauge(
         "mosaicd_worker_overhead_bytes",
         "Worker: memory that it takes of its device beyond that limit; absent until it was measured.",
         one,
@@ -80,11 +92,23 @@ def worker_metrics(workers: Sequence[ChildStatistics]) -> Iterator[Metric]:
         one,
         (((w.name,), w.stale) for w in workers),
     )
-    yield counter(
-        "mosaicd_worker_inference_seconds",
-        "Worker: time in the engine.",
+    yield gauge(
+        "mosaicd_worker_last_answer_timestamp_seconds",
+        "Worker: wall clock of its last answer, 0 before the first.",
         one,
-        (((w.name,), w.inference_s) for w in workers),
+        (((w.name,), w.last_answer_at) for w in workers),
+    )
+    yield histogram(
+        "mosaicd_worker_inference_seconds",
+        "Worker: time in the engine, of each canvas.",
+        one,
+        (((w.name,), w.inference) for w in workers),
+    )
+    yield histogram(
+        "mosaicd_worker_wait_seconds",
+        "Worker: time from a canvas's composition to its answer, less that in the engine.",
+        one,
+        (((w.name,), w.wait) for w in workers),
     )
     yield gauge(
         "mosaicd_worker_capacity",

@@ -73,6 +73,8 @@ class Quota:
     on_gpu: bool = False
     rise_mib: float = 0.0
     """By how much `last_mib` was more than at the look before."""
+    peak_mib: float | None = None
+    """The most that was seen of any generation."""
 
 
 class Crew:
@@ -226,7 +228,9 @@ class Crew:
         # A GPU worker's limit is of the device's memory: no two to compare.
         if quota.limit_mib is not None and not quota.on_gpu and (data_mib := child.data_mib()) is not None:
             rise_mib = 0.0 if quota.last_mib is None else max(0.0, data_mib - quota.last_mib)
-            self.quotas[child.spec.name] = replace(quota, last_mib=data_mib, rise_mib=rise_mib)
+            self.quotas[child.spec.name] = replace(
+                quota, last_mib=data_mib, rise_mib=rise_mib, peak_mib=max(data_mib, quota.peak_mib or 0.0)
+            )
 
     def _policy(self, child: Child) -> Policy:
         return self._policies[child.spec.kind]

@@ -113,6 +113,7 @@ class _Mosaic:
     """When a canvas was answered that is newer than all before."""
     newest: tuple[int, int] = (0, 0)
     """Slot and number of that canvas."""
+    tile_age: Tally = field(default_factory=lambda: Tally(LATENCY_BOUNDS_S))
     recent: deque[tuple[int, int]] = field(default_factory=lambda: deque(maxlen=SHED_REPORTS))
     """Canvases composed and answered in all, at its last reports."""
 
@@ -254,6 +255,8 @@ class Ledger:
                 mosaic.last_answer_s = now_s
         sighted = []
         for tile in answer.tiles:
+            if is_current:
+                mosaic.tile_age.observe(max(0.0, now_s - tile.captured_mono_s))
             camera = self._cameras.get(tile.camera)
             if camera is None or not is_current or tile.epoch != camera.epoch or camera.mosaic != answer.mosaic:
                 if camera:
@@ -294,6 +297,7 @@ class Ledger:
                 is_answered=m.last_answer_s is not None and now_s - m.last_answer_s <= self._answered_within_s[name],
                 shed_ratio=m.shed_ratio(),
                 apart=apart.get(name, ""),
+                tile_age=m.tile_age.histogram(),
             )
             for name, m in self._mosaics.items()
         )

@@ -18,7 +18,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector
 
-from capture.words import CameraState, Flaw
+from capture.words import CameraState, Flaw, Reason
 from daemon.childmetrics import children_metrics, worker_metrics
 from daemon.metricfamilies import counter, gauge, histogram
 from daemon.statistics import (
@@ -119,6 +119,12 @@ def _cameras(cameras: Sequence[CameraStatistics]) -> Iterator[Metric]:
         "The state of the camera's reader: 1 for the state it is in, 0 for the others.",
         ("camera", "state"),
         (((c.name, state.value), c.state is state) for c in cameras for state in CameraState),
+    )
+    yield gauge(
+        "mosaicd_camera_reason",
+        "Why no frames come from the camera: 1 for the reason that holds, 0 for the others.",
+        ("camera", "reason"),
+        (((c.name, reason.value), c.reason is reason) for c in cameras for reason in Reason),
     )
     yield counter(
         "mosaicd_camera_connects",
@@ -267,6 +273,18 @@ def _mosaics(mosaics: Sequence[MosaicStatistics]) -> Iterator[Metric]:
         "Tiles of the mosaic that held a fresh frame at the last tick.",
         one,
         (((m.name,), m.live_tiles) for m in mosaics),
+    )
+    yield gauge(
+        "mosaicd_mosaic_missing_tiles",
+        "Cameras of the mosaic whose tile held no fresh frame at the last tick.",
+        one,
+        (((m.name,), m.missing_tiles) for m in mosaics),
+    )
+    yield histogram(
+        "mosaicd_mosaic_tile_age_seconds",
+        "Age of each tile of the mosaic when its canvas was answered.",
+        one,
+        (((m.name,), m.tile_age) for m in mosaics),
     )
 
 

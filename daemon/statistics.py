@@ -114,6 +114,13 @@ class MosaicStatistics:
     """Part of its canvases of the last seconds that no worker had time for, 0 to 1."""
     apart: str = ""
     """Of :data:`APART`, because it killed workers; empty for all others."""
+    tile_age: Histogram = NOTHING_YET
+    """How old each tile was when its canvas was answered, seconds; those that were shown before count again."""
+
+    @property
+    def missing_tiles(self) -> int:
+        """Cameras whose tile held no fresh frame at the last tick."""
+        return max(0, sum(camera is not None for camera in self.cameras) - self.live_tiles)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,10 +143,18 @@ class ChildStatistics:
     memory_limit_mib: int | None = None
     overhead_mib: int | None = None
     """What it takes of its device beyond that, as measured; None until it was."""
+    memory_used_mib: float | None = None
+    """Workers only: what the limit counts, when it was last looked at; None on a GPU, whose limit is of its memory."""
+    memory_peak_mib: float | None = None
+    """The most of it that was seen."""
     answered: int = 0
+    last_answer_at: float = 0.0
+    """Wall clock, 0 before the first."""
     stale: int = 0
-    inference_s: float = 0.0
-    """Seconds in the engine, summed over all answers."""
+    inference: Histogram = NOTHING_YET
+    """Seconds in the engine, of each answer."""
+    wait: Histogram = NOTHING_YET
+    """Seconds from a canvas's composition to its answer, less those in the engine: how long it lay unread."""
     last_cause: str = ""
     steps: tuple[str, ...] = ()
     """Workers only: what was changed for it after deaths, and is in force (:class:`daemon.escalation.Step`)."""
@@ -149,6 +164,11 @@ class ChildStatistics:
     """Workers only: mosaics a second, as measured on its device; None while that is not known."""
     recovery: Histogram = NOTHING_YET
     """Workers only: its death to its next generation's first answer, seconds."""
+
+    @property
+    def inference_s(self) -> float:
+        """Seconds in the engine, summed over all answers."""
+        return self.inference.sum
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,7 +35,7 @@ from daemon.captureforce import CaptureForce
 from daemon.change import Change, Difference, plan_change
 from daemon.child import Child
 from daemon.control import Control
-from daemon.crew import Born, Crew, Died, Event, Heard
+from daemon.crew import Born, Crew, Died, Event, Heard, Quota
 from daemon.desk import Desk
 from daemon.job import Job
 from daemon.ledger import Ledger
@@ -263,8 +263,7 @@ class Supervisor:
                     self._recovery.note_answer(name, message.mosaic, now_s)
                     child.life = lifecycle.settle(child.life)  # one that repeats itself does no work
                 self._workforce.note_answer(name, message)
-                record.answered += 1
-                record.inference_s += message.inference_s
+                record.note_answer(message, now_s, time.time())
                 self._recent.offer(tiles)
                 for sink in self._sinks:
                     sink.offer(tiles)
@@ -365,6 +364,7 @@ class Supervisor:
                     force.workers.get(name),
                     force.standing(name) if name in force.workers else WorkerStanding(),
                     recoveries.get(name, NOTHING_YET),
+                    self._crew.quotas.get(name, Quota()),
                 )
                 for name, child in self._lives.items()
             ),

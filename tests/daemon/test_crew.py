@@ -310,6 +310,7 @@ def test_a_segmentation_fault_is_judged_by_what_was_seen_of_its_data(assemble, r
     assert watch.causes() == [cause]
     # It is not held against the next generation.
     assert watch.crew.quotas["w1"].last_mib is None
+    assert watch.crew.quotas["w1"].peak_mib == (None if on_gpu or limit_mib is None else pytest.approx(data_mib, abs=1))
 
 
 def test_the_data_of_a_child_that_is_gone_is_not_known(assemble):

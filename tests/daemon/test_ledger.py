@@ -418,3 +418,22 @@ def test_what_is_shown_cannot_be_changed():
     shown.sightings["dog"] = 99
     shown.failures[Reason.ENDED] = 99
     assert camera(ledger) == replace(shown, sightings={"dog": 1}, failures={})
+
+
+def test_a_tile_that_is_shown_again_counts_in_the_ages_and_not_in_the_latency():
+    ledger = new_ledger()
+    note(ledger, tile("a"), tile("b"), now_s=200.1)
+    note(ledger, tile("a"), tile("b", 2), now_s=200.6)
+    ages = mosaic(ledger).tile_age
+    assert (ages.total, ages.sum) == (4, pytest.approx(1.4))
+    assert ledger.latency().total == 3
+    # Of a slot that is gone: nobody's.
+    note(ledger, tile("a"), now_s=200.7, slot_id=SLOT + 1)
+    assert mosaic(ledger).tile_age.total == 4
+
+
+def test_a_tile_is_missing_where_a_camera_has_no_fresh_frame():
+    ledger = new_ledger()
+    assert (mosaic(ledger).missing_tiles, mosaic(ledger, "m2").missing_tiles) == (3, 1)
+    ledger.note_mosaic(MosaicReport("m1", composed=1, skipped=0, live_tiles=2))
+    assert mosaic(ledger).missing_tiles == 1
