@@ -49,6 +49,14 @@ def test_unit_tests_of_rules_pass(path: Path):
     promtool("test", "rules", path)
 
 
+@needs_promtool
+def test_every_expression_of_console_and_dashboard_can_be_parsed(tmp_path):
+    asked = sorted({each.text for each in expressions()})
+    made = [{"record": f"asked:{number}", "expr": text} for number, text in enumerate(asked)]
+    (tmp_path / "asked.yml").write_text(json.dumps({"groups": [{"name": "asked", "rules": made}]}))
+    promtool("check", "rules", tmp_path / "asked.yml")
+
+
 def test_every_rule_has_a_unit_test():
     text = "\n".join(path.read_text() for path in UNIT_TESTS)
     missing = [rule for rule in rules() if rule.get("alert", rule.get("record")) not in text]
