@@ -24,6 +24,7 @@ SYSTEMD = Path("/lib/systemd/systemd")
 SHARE = Path("/run/share")
 """`Box.share`, as it is seen inside."""
 HOMES = ("/root", "/home", "/run/user")
+TEMPORARY = ("/tmp", "/var/tmp")
 BOOT_S = 30.0
 
 

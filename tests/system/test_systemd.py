@@ -4,14 +4,14 @@ import json
 import shutil
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from tests.system.stage import small_settings, wait_until
-from tests.system.systemdbox import HOMES, INSTALL, REPOSITORY, SHARE, UNIT, Box, booted, why_not
+from tests.system.systemdbox import HOMES, INSTALL, REPOSITORY, SHARE, TEMPORARY, UNIT, Box, booted, why_not
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(bool(why_not()), reason=f"no systemd box: {why_not()}")]
 
@@ -86,9 +86,12 @@ def installed(box, colour_model, colour_clips) -> Service:
     box.write("/etc/mosaicd/cameras.yaml", {"cameras": {"gate": camera()}})
     box.write("/etc/mosaicd/mosaicd.yaml", settings(colour_model))
     environment = f"[Service]\nEnvironment=PYTHONPATH={REPOSITORY}\n"
-    at_home = [str(path) for path in (REPOSITORY, Path(sys.prefix), Path(sys.base_prefix)) if in_a_home(path)]
-    if at_home:  # an interpreter of pyenv's, say, which install.sh would refuse
-        environment += f"ProtectHome=tmpfs\nBindReadOnlyPaths={' '.join(at_home)}\n"
+    # An interpreter of pyenv's, say, or a checkout in /tmp: what install.sh would refuse, and the unit hides.
+    needed = {REPOSITORY, Path(sys.prefix), Path(sys.base_prefix)}
+    if any(is_below(path, HOMES) for path in needed):
+        environment += "ProtectHome=tmpfs\n"
+    if hidden := sorted(str(path) for path in needed if is_below(path, (*HOMES, *TEMPORARY))):
+        environment += f"BindReadOnlyPaths={' '.join(hidden)}\n"
     drop_in(box, "here", environment)
     return Service(box)
 
@@ -115,8 +118,8 @@ def settings(model) -> dict[str, object]:
     }
 
 
-def in_a_home(path: Path) -> bool:
-    return any(path.is_relative_to(home) for home in HOMES)
+def is_below(path: Path, folders: Iterable[str]) -> bool:
+    return any(path.is_relative_to(folder) for folder in folders)
 
 
 def drop_in(box: Box, name: str, text: str) -> None:
