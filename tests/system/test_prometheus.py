@@ -150,6 +150,8 @@ def look_at_console(site: Site, folder: Path) -> None:
         figures = page.locator("figure")
         for number in range(figures.count()):
             expect(figures.nth(number).locator("svg path").first).to_be_attached(timeout=SEEN_MS)
+        expect(figures.first.locator("svg text").nth(2)).to_have_text("100 %")
+        expect(page.locator("nav[aria-label=range] a").first).to_have_text("15m")
         page.screenshot(path=folder / "console.png", full_page=True)
         page.set_viewport_size({"width": 390, "height": 844})
         assert page.evaluate("document.documentElement.scrollWidth") <= 390
