@@ -14,12 +14,16 @@ from watchfiles import watch
 from daemon.logs import fields
 
 log = logging.getLogger(__name__)
+# It tells of each change in a folder; a log that is written there would tell of itself for ever.
+logging.getLogger("watchfiles").setLevel(logging.WARNING)
 
 SETTLE_S = 0.3
 """A file that is being written is left alone until it has not changed for so long."""
 VANISHED_S = 2.0
 """A file that is not there may be about to be replaced: so long it is waited for."""
 RETRY_S = 5.0
+LINKS = 40
+"""As many as Linux follows (path_resolution(7))."""
 STEP_MS = 200
 """How often the library looks for events, and whether it is to end."""
 
@@ -53,13 +57,25 @@ class FileWatch:
                 self._stop.wait(RETRY_S)
 
     def _watch(self) -> None:
-        folders = _folders(self._path)
+        entries = _entries(self._path)
+        folders = sorted({entry.parent for entry in entries if entry.parent.is_dir()})
+        names = {entry.name for entry in entries}
         # Whatever was saved while nobody watched.
         self._changed()
-        for _ in watch(*folders, recursive=False, stop_event=self._stop, debounce=STEP_MS, step=STEP_MS):
+        if not folders:
+            self._stop.wait(RETRY_S)
+            return
+        for _ in watch(
+            *folders,
+            watch_filter=lambda _, changed: Path(changed).name in names,
+            recursive=False,
+            stop_event=self._stop,
+            debounce=STEP_MS,
+            step=STEP_MS,
+        ):
             self._settle()
             self._changed()
-            if _folders(self._path) != folders:
+            if _entries(self._path) != entries:
                 return
 
     def _settle(self) -> None:
@@ -73,24 +89,16 @@ class FileWatch:
             before = now
 
 
-def _folders(path: Path) -> tuple[Path, ...]:
-    """Return the folders in which a change may mean another file: of each link on the way, and of the file itself."""
-    found, here = {path.absolute().parent}, path.absolute()
-    for _ in range(40):  # as many links as Linux follows (path_resolution(7))
-        try:
-            link = here.readlink()
-        except OSError:
+def _entries(path: Path) -> frozenset[Path]:
+    """Return what a change of may mean another file: each link on the way, and the file itself."""
+    entries, way = set(), path.absolute()
+    for _ in range(LINKS):
+        link = next((here for here in [*reversed(way.parents), way] if here.is_symlink()), None)
+        if link is None:
             break
-        here = here.parent / link
-        found.add(here.parent)
-    found.add(path.resolve().parent)
-    for folder in list(found):
-        found |= {Path(*folder.parts[: n + 1]).parent for n in range(len(folder.parts)) if _is_link(folder, n)}
-    return tuple(sorted(folder for folder in found if folder.is_dir()))
-
-
-def _is_link(folder: Path, depth: int) -> bool:
-    return Path(*folder.parts[: depth + 1]).is_symlink()
+        entries.add(link)
+        way = link.parent / link.readlink() / way.relative_to(link)
+    return frozenset(entries | {way})
 
 
 def _look(path: Path) -> tuple[int, int, int] | None:
