@@ -44,7 +44,7 @@ app = typer.Typer(
     epilog="Try it without a camera: [bold]mosaicd demo[/bold]. Each command has a --help with examples.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    add_completion=False,
+    add_completion=True,
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
 )

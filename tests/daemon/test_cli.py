@@ -227,3 +227,16 @@ def test_main_without_a_command_shows_help(capsys: pytest.CaptureFixture[str]) -
     with pytest.raises(SystemExit):
         main([])
     assert "Usage: mosaicd" in "".join(capsys.readouterr())
+
+
+def test_the_shell_completes_commands() -> None:
+    environ = {"_MOSAICD_COMPLETE": "complete_bash", "COMP_WORDS": "mosaicd wor", "COMP_CWORD": "1"}
+    result = subprocess.run(
+        [Path(sys.executable).with_name("mosaicd")],
+        env={**os.environ, **environ},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert result.stdout.split() == ["worker"], result.stderr
