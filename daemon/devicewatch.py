@@ -33,12 +33,12 @@ class DeviceWatch:
         self,
         devices: Collection[Device],
         *,
-        environ: Mapping[str, str] | None = None,
+        environ: Mapping[str, str],
         command: Sequence[str] = INVENTORY_COMMAND,
         affinity: Callable[[], Collection[int]] = lambda: os.sched_getaffinity(0),
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """``environ``: of the inventory child; this process's when None."""
+        """``environ``: the whole environment of the inventory child."""
         self._cores = {device.name: frozenset(device.core_ids) for device in devices if device.core_ids}
         self._uuids = {device.name: device.uuid for device in devices if device.kind is DeviceKind.GPU}
         self._environ = environ
@@ -96,7 +96,7 @@ class DeviceWatch:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
-                env=self._environ,
+                env=dict(self._environ),
                 process_group=0,
             )
         except OSError as error:

@@ -65,7 +65,9 @@ class Workforce:
         self._chance = chance
         self._lives: dict[str, Child] = {c.spec.name: c for c in crew.children if c.spec.name in self.workers}
         self._devices = {worker.plan.device.name: worker.plan.device for worker in job.workers}
-        self._watch = watch or DeviceWatch(tuple(self._devices.values()))
+        # As little of our environment as workers have: the rest may hold the roster's secrets.
+        environ = next((worker.spec.environ for worker in job.workers), {})
+        self._watch = watch or DeviceWatch(tuple(self._devices.values()), environ=environ)
         self._spares = [worker.spec.name for worker in job.workers if worker.plan.is_spare]
         self._stable_s = job.policies["worker"].stable_s
         self._courses = {name: Course(_planned(worker), self._stable_s) for name, worker in self.workers.items()}

@@ -33,9 +33,8 @@ def wait_until(condition: Callable[[], bool], deadline_s: float = 10.0) -> None:
 
 def test_a_part_of_the_cpu_is_gone_with_its_last_core():
     allowed = {0, 1}
-    watch = DeviceWatch(
-        [*CPUS, Device("cpu:2", DeviceKind.CPU, "", 1000, cores=2, core_ids=(1, 2))], affinity=lambda: allowed
-    )
+    two = Device("cpu:2", DeviceKind.CPU, "", 1000, cores=2, core_ids=(1, 2))
+    watch = DeviceWatch([*CPUS, two], environ={}, affinity=lambda: allowed)
     assert watch.lost() == frozenset()
     allowed -= {1}
     assert watch.lost() == {"cpu:1", "cpu:2"}
@@ -54,7 +53,9 @@ class Recorded:
         self.show(*GPUS)
         self.skipped_s = 0.0
         command = (sys.executable, str(folder / "talker.py"), str(self._text))
-        self.watch = DeviceWatch(GPUS, command=command, clock=lambda: time.monotonic() + self.skipped_s)
+        self.watch = DeviceWatch(
+            GPUS, environ={"KNOWN": "1"}, command=command, clock=lambda: time.monotonic() + self.skipped_s
+        )
 
     def show(self, *gpus: Device, problems: tuple[str, ...] = ()) -> None:
         found = tuple(Gpu(number, gpu.uuid, "a card", 8000, 0) for number, gpu in enumerate(gpus))
@@ -123,6 +124,14 @@ def test_a_silent_child_is_replaced_after_a_while(recorded: Recorded):
 
 
 def test_one_that_cannot_be_started_is_no_reason_to_end(tmp_path: Path):
-    watch = DeviceWatch(GPUS, command=(str(tmp_path / "nothing"),))
+    watch = DeviceWatch(GPUS, environ={}, command=(str(tmp_path / "nothing"),))
     assert watch.lost() == frozenset()
     watch.close()
+
+
+def test_the_child_knows_no_more_of_the_environment_than_it_is_given(recorded: Recorded):
+    recorded.lost()
+    assert recorded.pid is not None
+    environ = Path(f"/proc/{recorded.pid}/environ")
+    wait_until(lambda: b"KNOWN" in environ.read_bytes())
+    assert environ.read_bytes() == b"KNOWN=1\0"
