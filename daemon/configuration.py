@@ -10,10 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import msgspec
-
 from capture.grouping import MosaicPlan
-from daemon import lastgood
+from daemon import kept, lastgood
 from daemon.check import check, check_files, find_state_dir
 from daemon.lastgood import LastGood, LastGoodError, StoredText
 from daemon.logs import fields
@@ -76,23 +74,12 @@ def remember(configuration: Configuration, origin: Origin) -> None:
 
 def load_grouping(state_dir: Path) -> tuple[MosaicPlan, ...]:
     """Return the grouping of the last run; nothing where there is none, or none that can be read."""
-    try:
-        return msgspec.json.decode((state_dir / GROUPING_FILE).read_bytes(), type=tuple[MosaicPlan, ...])
-    except FileNotFoundError:
-        return ()
-    except (OSError, ValueError) as error:
-        log.warning("grouping forgotten", extra=fields(error=str(error)))
-        return ()
+    return kept.load(state_dir / GROUPING_FILE, tuple[MosaicPlan, ...], "grouping") or ()
 
 
 def save_grouping(state_dir: Path, plans: tuple[MosaicPlan, ...]) -> None:
     """Keep the grouping, so that a restart after a change of the roster moves no camera."""
-    new = state_dir / f"{GROUPING_FILE}.new"
-    try:
-        new.write_bytes(msgspec.json.encode(plans))
-        new.replace(state_dir / GROUPING_FILE)
-    except OSError as error:
-        log.warning("grouping not kept", extra=fields(error=error.strerror))
+    kept.save(state_dir / GROUPING_FILE, plans, "grouping")
 
 
 def _texts(settings_path: Path, roster_path: Path) -> tuple[StoredText, StoredText] | None:
@@ -105,10 +92,10 @@ def _texts(settings_path: Path, roster_path: Path) -> tuple[StoredText, StoredTe
     return settings, roster
 
 
-def _is_of(kept: LastGood, origin: Origin) -> bool:
-    roster_path = origin.roster_path or Path(kept.roster.path)
+def _is_of(last: LastGood, origin: Origin) -> bool:
+    roster_path = origin.roster_path or Path(last.roster.path)
     wanted = (str(origin.settings_path.absolute()), str(roster_path.absolute()), origin.overrides)
-    return (kept.settings.path, kept.roster.path, kept.overrides) == wanted
+    return (last.settings.path, last.roster.path, last.overrides) == wanted
 
 
 def _recall(state_dir: Path, origin: Origin, sources: SecretSources) -> Configuration | None:
@@ -117,19 +104,19 @@ def _recall(state_dir: Path, origin: Origin, sources: SecretSources) -> Configur
     Another one is a person at work, who wants to be told of mistakes, not a machine that has lost power.
     """
     try:
-        kept = lastgood.load(state_dir)
+        last = lastgood.load(state_dir)
     except LastGoodError as error:
         print(f"mosaicd: {error}", file=sys.stderr)
         return None
-    if kept is None or not _is_of(kept, origin):
+    if last is None or not _is_of(last, origin):
         return None
-    base = Path(kept.settings.path).parent
-    settings = parse_settings(kept.settings.text, file=kept.settings.path, base=base, overrides=kept.overrides).value
+    base = Path(last.settings.path).parent
+    settings = parse_settings(last.settings.text, file=last.settings.path, base=base, overrides=last.overrides).value
     if settings is None or has_errors(check_files(settings)):
         return None
     roster = parse_roster(
-        kept.roster.text,
-        file=kept.roster.path,
+        last.roster.text,
+        file=last.roster.path,
         mosaic_fps=settings.mosaic.fps,
         sources=sources.with_secrets_dir(settings.secrets_dir),
         stale_s=settings.mosaic.stale_s,
@@ -138,4 +125,4 @@ def _recall(state_dir: Path, origin: Origin, sources: SecretSources) -> Configur
         return None
     notice = "running on the last valid settings and roster, because the files are broken"
     print(f"mosaicd: {notice}", file=sys.stderr)
-    return Configuration(settings, roster, Path(kept.roster.path), (kept.settings, kept.roster), (notice,))
+    return Configuration(settings, roster, Path(last.roster.path), (last.settings, last.roster), (notice,))

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import msgspec
 
+from daemon import kept
 from daemon.devices import DeviceKind, InventoryError, WorkerPlan, run_inventory
 from daemon.inventory import Inventory
 from daemon.logs import fields
@@ -34,23 +35,12 @@ Raises OSError, InventoryError, msgspec.DecodeError."""
 
 def load(state_dir: Path) -> tuple[Overhead, ...]:
     """Return what was remembered; nothing, and a line of log, where the file is of no use."""
-    try:
-        return msgspec.json.decode((state_dir / FILE_NAME).read_bytes(), type=tuple[Overhead, ...])
-    except FileNotFoundError:
-        return ()
-    except (OSError, ValueError, RecursionError) as error:
-        log.warning("measured overheads forgotten", extra=fields(error=str(error)))
-        return ()
+    return kept.load(state_dir / FILE_NAME, tuple[Overhead, ...], "measured overheads") or ()
 
 
 def save(state_dir: Path, overheads: Sequence[Overhead]) -> None:
-    """Replace the file at once or not at all; what cannot be kept is measured again."""
-    new = state_dir / f"{FILE_NAME}.new"
-    try:
-        new.write_bytes(msgspec.json.encode(overheads))
-        new.replace(state_dir / FILE_NAME)
-    except OSError as error:
-        log.warning("measured overheads not kept", extra=fields(error=error.strerror))
+    """Keep them; what cannot be kept is measured again."""
+    kept.save(state_dir / FILE_NAME, overheads, "measured overheads")
 
 
 def measure(
