@@ -12,25 +12,7 @@ from msgspec import structs
 from capture.messages import Assign, CameraSpec
 from daemon.child import ChildSpec
 from daemon.job import Job, Worker
-
-
-@dataclass(frozen=True, slots=True)
-class Difference:
-    """What a person wants to know of it: names of cameras, then of mosaics, in the roster's order."""
-
-    added: tuple[str, ...] = ()
-    removed: tuple[str, ...] = ()
-    changed: tuple[str, ...] = ()
-    """Read anew, on the tile where they were."""
-    moved: tuple[str, ...] = ()
-    """To another mosaic, and read anew."""
-    opened: tuple[str, ...] = ()
-    closed: tuple[str, ...] = ()
-    judged: tuple[str, ...] = ()
-    """Mosaics of which other labels, scores or priorities are wanted now."""
-
-    def __bool__(self) -> bool:
-        return any((self.added, self.removed, self.changed, self.moved, self.opened, self.closed, self.judged))
+from daemon.orders import Difference
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,14 +45,11 @@ def check(
     return settings.if_valid().value, roster.if_valid().value, list(in_order(problems))
 
 
-def check_roster(path: Path, settings: Settings, sources: SecretSources) -> tuple[Roster | None, list[Problem]]:
-    """Reads the roster again under settings that hold; None where it is not valid."""
-    document = yamltext.load(path)
-    roster = document.then(lambda found: roster_from(found, settings.mosaic.fps, sources, settings.mosaic.stale_s))
-    problems = list(roster.problems)
-    if roster.value is not None and (labels := _labels(settings)):
-        problems += check_labels(roster.value, labels)
-    return roster.if_valid().value, list(in_order(problems))
+def check_roster(document: YamlDocument, settings: Settings, sources: SecretSources) -> Checked[Roster]:
+    """The roster in a parsed document under settings that hold, with all that is wrong with it."""
+    roster = roster_from(document, settings.mosaic.fps, sources, settings.mosaic.stale_s)
+    labels = _labels(settings)
+    return roster.then(lambda found: Checked(found, check_labels(found, labels) if labels else ()))
 
 
 def find_state_dir(settings_path: Path, overrides: Sequence[str], environ: Mapping[str, str]) -> Path:

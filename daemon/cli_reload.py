@@ -10,7 +10,7 @@ from daemon.cliask import ask_daemon, fail
 from daemon.clioutput import print_json
 
 if TYPE_CHECKING:
-    from daemon.orders import Reloaded
+    from daemon.orders import Difference
 
 EPILOG = (
     "[bold]Examples[/bold]\n\n"
@@ -53,15 +53,15 @@ def reload(
             for warning in reply.warnings:
                 typer.echo(warning, err=True)
             if as_json:
-                print_json({"is_trial": is_trial} | {kind: getattr(reply, kind) for kind in _KINDS})
+                print_json({"is_trial": is_trial} | {kind: getattr(reply.difference, kind) for kind in _KINDS})
             else:
-                _print(reply, is_trial)
+                _print(reply.difference, is_trial)
         case _:
             fail("reload", f"an answer to another question: {reply}")
 
 
-def _print(reply: "Reloaded", is_trial: bool) -> None:
-    lines = [f"{words}: {', '.join(names)}" for kind, words in _KINDS.items() if (names := getattr(reply, kind))]
+def _print(difference: "Difference", is_trial: bool) -> None:
+    lines = [f"{_KINDS[kind]}: {', '.join(names)}" for kind, names in difference.by_kind().items()]
     if not lines:
         typer.echo("nothing would change" if is_trial else "applied; nothing has changed")
         return

@@ -4,15 +4,16 @@ Used by the reloader's thread alone.
 """
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 
 from capture.grouping import MosaicPlan
+from daemon import yamltext
 from daemon.check import check, check_roster
 from daemon.configuration import Configuration, Origin, remember, save_grouping
 from daemon.job import Job, plan_groups
 from daemon.lastgood import StoredText
-from daemon.problems import Problem, has_errors
+from daemon.problems import Checked, has_errors
 from daemon.roster import Roster
 from daemon.secrets import SecretSources
 
@@ -36,14 +37,14 @@ class LiveRoster:
         self.mended: Callable[[], None] = lambda: None
         """Called once both files are valid, if the daemon began with what was last valid."""
 
-    def read(self) -> tuple[bytes, Roster | None, Sequence[Problem]]:
-        """Return the file's bytes, and what they say by the settings that the daemon runs on."""
-        try:
-            text = self._configuration.roster_path.read_bytes()
-        except OSError:
-            text = b""  # whoever checks it says why
-        roster, problems = check_roster(self._configuration.roster_path, self._configuration.settings, self._sources)
-        return text, roster, problems
+    def read(self) -> Checked[bytes]:
+        """Return the file's bytes, or why it cannot be read."""
+        return yamltext.read(self._configuration.roster_path)
+
+    def check(self, text: bytes) -> Checked[Roster]:
+        """Return the roster that these are, by the settings that the daemon runs on."""
+        document = yamltext.parse(text, str(self._configuration.roster_path))
+        return document.then(lambda found: check_roster(found, self._configuration.settings, self._sources))
 
     def plan(self, roster: Roster) -> Job:
         """Return the job that this roster makes; cameras stay on the tiles where they are."""

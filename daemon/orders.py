@@ -70,16 +70,29 @@ class NoSuchWorker(Message, frozen=True):
     there_are: tuple[str, ...]
 
 
-class Reloaded(Message, frozen=True):
-    """The roster is applied, or would be; names of cameras, then of mosaics."""
+class Difference(msgspec.Struct, frozen=True):
+    """What a new roster makes different: names of cameras, then of mosaics, in the roster's order."""
 
     added: tuple[str, ...] = ()
     removed: tuple[str, ...] = ()
     changed: tuple[str, ...] = ()
+    """Read anew, on the tile where they were."""
     moved: tuple[str, ...] = ()
+    """To another mosaic, and read anew."""
     opened: tuple[str, ...] = ()
     closed: tuple[str, ...] = ()
     judged: tuple[str, ...] = ()
+    """Mosaics of which other labels, scores or priorities are wanted now."""
+
+    def by_kind(self) -> dict[str, tuple[str, ...]]:
+        """Return the names by kind, kinds without any left out."""
+        return {kind: names for kind, names in msgspec.structs.asdict(self).items() if names}
+
+
+class Reloaded(Message, frozen=True):
+    """The roster is applied, or would be."""
+
+    difference: Difference = Difference()
     warnings: tuple[str, ...] = ()
 
 

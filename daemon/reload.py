@@ -9,17 +9,16 @@ import hashlib
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import Future
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
 from typing import Protocol
 
-from daemon.change import Difference
 from daemon.job import Job
 from daemon.logs import fields
-from daemon.orders import Refused, Reloaded, Reply, RosterRefused
-from daemon.problems import Problem, has_errors
+from daemon.orders import Difference, Refused, Reloaded, Reply, RosterRefused
+from daemon.problems import Checked, Problem, has_errors
 from daemon.roster import Roster
 from daemon.statistics import Reloads
 
@@ -70,8 +69,11 @@ class Trigger:
 class Source(Protocol):
     """The roster's file, and what is made of it. Each of its methods may block, and none raises."""
 
-    def read(self) -> tuple[bytes, Roster | None, Sequence[Problem]]:
-        """Return the file's bytes (none if it cannot be read), and what they say."""
+    def read(self) -> Checked[bytes]:
+        """Return the file's bytes, or why it cannot be read."""
+
+    def check(self, text: bytes) -> Checked[Roster]:
+        """Return the roster that these are, with all that is wrong with it."""
 
     def plan(self, roster: Roster) -> Job:
         """Return the job that this roster makes of the present one."""
@@ -119,14 +121,15 @@ class Reloader:
                 trigger.answer(outcome)
 
     def _reload(self, trigger: Trigger) -> Outcome | None:
-        text, roster, problems = self._source.read()
-        if trigger.is_quiet and _digest(text) == self._digest:
+        read = self._source.read()
+        digest = _digest(read.value or b"")
+        if trigger.is_quiet and digest == self._digest:
             return None
         if trigger.is_trial:
-            return self._judge(text, roster, tuple(problems), is_trial=True)
-        self._digest = _digest(text)
+            return self._judge(read, is_trial=True)
+        self._digest = digest
         log.info("roster read", extra=fields(why=trigger.why))
-        outcome = self._judge(text, roster, tuple(problems), is_trial=False)
+        outcome = self._judge(read, is_trial=False)
         was = self.reloads
         if outcome.is_applied:
             self.reloads = Reloads(was.succeeded + 1, was.failed, last_success_at=time.time())
@@ -135,16 +138,18 @@ class Reloader:
         self._tell(outcome)
         return outcome
 
-    def _judge(self, text: bytes, roster: Roster | None, problems: tuple[Problem, ...], *, is_trial: bool) -> Outcome:
-        if roster is None or has_errors(problems):
+    def _judge(self, read: Checked[bytes], *, is_trial: bool) -> Outcome:
+        roster = read.then(self._source.check)
+        problems = roster.problems
+        if read.value is None or roster.value is None or has_errors(problems):
             return Outcome(None, problems)
-        job = self._source.plan(roster)
+        job = self._source.plan(roster.value)
         try:
             difference = self._applier.submit(job, is_trial=is_trial).result(APPLIED_WITHIN_S)
         except TimeoutError:
             return Outcome(None, problems, f"the daemon did not take it within {APPLIED_WITHIN_S:g} s")
         if not is_trial:
-            self._source.remember(text, job)
+            self._source.remember(read.value, job)
         return Outcome(difference, problems)
 
     def _tell(self, outcome: Outcome) -> None:
@@ -153,13 +158,8 @@ class Reloader:
         if outcome.difference is None:
             log.error("roster refused", extra=fields(reason=outcome.failure or "it is not valid; nothing was changed"))
         else:
-            log.info("roster applied", extra=fields(**words(outcome.difference)))
-
-
-def words(difference: Difference) -> dict[str, str]:
-    """Return what has changed, by kind, kinds without any left out."""
-    kinds = ("added", "removed", "changed", "moved", "opened", "closed", "judged")
-    return {kind: " ".join(names) for kind in kinds if (names := getattr(difference, kind))}
+            changed = {kind: " ".join(names) for kind, names in outcome.difference.by_kind().items()}
+            log.info("roster applied", extra=fields(**changed))
 
 
 def reply_to(outcome: Outcome) -> Reply:
@@ -169,7 +169,7 @@ def reply_to(outcome: Outcome) -> Reply:
         return Refused(outcome.failure)
     if outcome.difference is None:
         return RosterRefused(lines)
-    return Reloaded(**asdict(outcome.difference), warnings=lines)
+    return Reloaded(outcome.difference, lines)
 
 
 def _digest(text: bytes) -> bytes:

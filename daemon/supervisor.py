@@ -32,7 +32,7 @@ from capture.messages import (
 )
 from daemon import lifecycle
 from daemon.captureforce import CaptureForce
-from daemon.change import Change, Difference, plan_change
+from daemon.change import Change, plan_change
 from daemon.child import Child
 from daemon.control import Control
 from daemon.crew import Born, Crew, Died, Event, Heard, Quota
@@ -42,6 +42,7 @@ from daemon.ledger import Ledger
 from daemon.lifecycle import Phase
 from daemon.news import News
 from daemon.notify import Notifier
+from daemon.orders import Difference
 from daemon.overheads import Overheads
 from daemon.pictures import Pictures
 from daemon.recent import Recent

@@ -77,10 +77,15 @@ def parse(text: str | bytes, file: str) -> Checked[YamlDocument]:
 
 def load(path: Path) -> Checked[YamlDocument]:
     """Reads and parses one file. A missing or unreadable file is a problem, not an exception."""
+    return read(path).then(lambda content: parse(content, str(path)))
+
+
+def read(path: Path) -> Checked[bytes]:
+    """Reads one file, a byte more than is parsed at the most. Why it cannot be is a problem, not an exception."""
     name = str(path)
     try:
         with path.open("rb") as stream:
-            content = stream.read(MAX_BYTES + 1)
+            return Checked(stream.read(MAX_BYTES + 1))
     except FileNotFoundError:
         return Checked(None, (Problem(name, 0, 0, "", "no such file"),))
     except PermissionError:
@@ -88,7 +93,6 @@ def load(path: Path) -> Checked[YamlDocument]:
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not a usable file name"
         return Checked(None, (Problem(name, 0, 0, "", f"cannot be read: {reason}"),))
-    return parse(content, name)
 
 
 def with_overrides(document: YamlDocument, overrides: Sequence[str]) -> Checked[YamlDocument]:

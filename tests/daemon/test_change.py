@@ -4,9 +4,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from capture.grouping import MosaicPlan
-from daemon.change import Change, Difference, plan_change
+from daemon.change import Change, plan_change
 from daemon.devices import Plan
 from daemon.job import Job, plan_groups, plan_job
+from daemon.orders import Difference
 from tests.daemon.test_job import ENVIRON, RUNS, W1, roster_of, settings_of
 
 Cameras = dict[str, str]
@@ -36,7 +37,7 @@ def plain(count: int) -> Cameras:
 
 def test_the_same_roster_changes_nothing():
     found = change(plain(6), plain(6))
-    assert not found.difference
+    assert found.difference == Difference()
     assert found.openings == found.closings == {}
     assert found.job.openings == job_of(plain(6)).openings
 
@@ -118,7 +119,7 @@ def test_whatever_comes_everybody_is_captured_once_and_only_the_same_keep_their_
             assert _captor(before, mosaic) == _captor(job, mosaic), "no mosaic changes its process"
         for name, epoch, spec in _specs(job):
             assert seen.setdefault((name, epoch), spec) == spec, "an epoch is of one camera as it was"
-        assert not plan_change(job, job_of(cameras, job.plans)).difference
+        assert plan_change(job, job_of(cameras, job.plans)).difference == Difference()
         told = {mosaic for mosaics in found.openings.values() for mosaic in mosaics}
         assert told == {m for m in job.openings if before.openings.get(m, None) is None or _changed(before, job, m)}
 

@@ -7,10 +7,12 @@ import pytest
 from typer.testing import CliRunner
 
 from daemon.cli import app
-from daemon.orders import Refused, Reloaded, ReloadRoster, RosterRefused
+from daemon.orders import Difference, Refused, Reloaded, ReloadRoster, RosterRefused
 from tests.daemon.conftest import Answering
 
-SOME = Reloaded(added=("yard", "gate"), changed=("door",), opened=("m2",), warnings=("cameras.yaml:3:5: warning",))
+SOME = Reloaded(
+    Difference(added=("yard", "gate"), changed=("door",), opened=("m2",)), warnings=("cameras.yaml:3:5: warning",)
+)
 
 
 def invoke(folder: Path, *args: str) -> tuple[int, str, str]:
