@@ -144,7 +144,12 @@ class EngineFailed(EngineError):  # noqa: N818
 
 def resident_mib(proc: Path = Path("/proc/self")) -> float:
     """This process's resident memory; `proc` is its folder in procfs."""
+    return status_mib("VmRSS", proc)
+
+
+def status_mib(name: str, proc: Path = Path("/proc/self")) -> float:
+    """A line of a process's status, such as VmRSS or VmHWM, in MiB; `proc` is its folder in procfs (proc(5))."""
     for line in (proc / "status").read_text().splitlines():
-        if line.startswith("VmRSS:"):
+        if line.startswith(f"{name}:"):
             return int(line.split()[1]) / 1024
-    raise RuntimeError(f"{proc}/status has no VmRSS line")
+    raise RuntimeError(f"{proc}/status has no {name} line")

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from inference.engine import EngineError
+from inference.engine import EngineError, resident_mib, status_mib
 
 STEP_MIB: Final = 32.0
 """What malloc may take at once and keep: the highest value that its threshold for mmap rises to
@@ -109,16 +109,9 @@ def peak_of_call_mib(call: Callable[[], object], proc: Path = Path("/proc/self")
     """
     try:
         (proc / "clear_refs").write_text("5")
-        before_mib = _status_mib("VmRSS", proc)
+        before_mib = resident_mib(proc)
     except OSError:
         call()
         return 0.0
     call()
-    return max(0.0, _status_mib("VmHWM", proc) - before_mib)
-
-
-def _status_mib(name: str, proc: Path) -> float:
-    for line in (proc / "status").read_text().splitlines():
-        if line.startswith(f"{name}:"):
-            return int(line.split()[1]) / 1024
-    raise OSError(f"{proc}/status has no {name} line")
+    return max(0.0, status_mib("VmHWM", proc) - before_mib)

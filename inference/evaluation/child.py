@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 from capture.layout import GREY, letterbox
 from inference.decode import Floats
-from inference.engine import EngineOptions, MemoryUse, ModelFiles
+from inference.engine import EngineOptions, MemoryUse, ModelFiles, status_mib
 from inference.evaluation.arrangement import Arrangement, Image, Placed, compose, credit, mosaics_of
 from inference.evaluation.messages import (
     PREDICT,
@@ -176,10 +176,7 @@ def _backend(engine: str, files: ModelFiles, options: EngineOptions) -> Backend:
 
 def peak_mib(proc: Path = Path("/proc/self")) -> float:
     """The most resident memory that this process has had; `proc` is its folder in procfs (proc(5), VmHWM)."""
-    for line in (proc / "status").read_text().splitlines():
-        if line.startswith("VmHWM:"):
-            return int(line.split()[1]) / 1024
-    raise RuntimeError(f"{proc}/status has no VmHWM line")
+    return status_mib("VmHWM", proc)
 
 
 def answer(order: Request, measured: Measured | None, tell: Callable[[Reply], None]) -> Measured | None:
