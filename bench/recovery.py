@@ -37,7 +37,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from math import ceil
 from pathlib import Path
 
 from rich.console import Console
@@ -52,6 +51,7 @@ from bench.exhaustion import Way, environ_of, order
 from bench.main_job import DATA, descendants, scrape, total
 from bench.simulated import run_daemon, simulated
 from capture.child import wait_readable
+from daemon.chaos.outcome import quantile
 from daemon.demo import Process, free_port
 from daemon.demo_material import DemoError
 from daemon.devices import find_devices
@@ -111,7 +111,7 @@ class Recoveries:
 
     def quantile_s(self, q: float) -> float:
         """Return the least time that this part of all recoveries, or more, did not exceed (nearest rank)."""
-        return sorted(self.times_s)[max(1, ceil(q * len(self.times_s))) - 1]
+        return quantile(self.times_s, q)
 
 
 @contextmanager

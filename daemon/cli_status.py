@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from daemon.cli_models import SETTINGS
 from daemon.cliask import fail
 from daemon.clioutput import print_tables
 
@@ -29,7 +30,6 @@ UrlOption = Annotated[
 SettingsOption = Annotated[
     Path, typer.Option("--settings", metavar="FILE", help="The daemon's settings, which name its address.")
 ]
-SETTINGS = Path("/etc/mosaicd/mosaicd.yaml")
 DEFAULT_URL = "http://127.0.0.1:9109"
 ANSWER_S = 5.0
 
