@@ -306,15 +306,19 @@ def test_pictures_are_sent_while_somebody_looks_and_no_longer(worker):
 
 
 def test_without_room_for_it_no_picture_is_drawn_and_the_worker_goes_on(start):
-    loaded_mib = start().child.data_mib()
-    worker = start(memory_limit_mib=int(loaded_mib + 2 * STEP_MIB + PICTURES_MIB / 2))
+    worker = start()
     slot = SlotWriter("m1", CANVAS)
     assign(worker, slot, 1)
+    publish(slot, 1, LABELS[:4])
+    worker.wait_until(worker.answers)
+    # As if it had taken the rest: there is room for calls, and not for pictures on top.
+    limit_mib = int(worker.child.data_mib() + STEP_MIB + 0.8 * PICTURES_MIB)
+    resource.prlimit(worker.child.pid, resource.RLIMIT_DATA, (limit_mib << 20, limit_mib << 20))
     assert worker.child.send(Watch(("m1",)))
-    for number in (1, 2):
+    for number in (2, 3):
         publish(slot, number, LABELS[:4])
         worker.wait_until(lambda number=number: len(worker.answers()) == number)
-    worker.wait_until(lambda: any(isinstance(m, WorkerReport) and m.answered == 2 for m in worker.said))
+    worker.wait_until(lambda: any(isinstance(m, WorkerReport) and m.answered == 3 for m in worker.said))
     assert not any(isinstance(message, Picture) for message in worker.said)
     slot.close()
 
@@ -373,7 +377,7 @@ def test_a_quota_without_room_to_work_in_is_refused_with_the_one_that_it_needs(m
     death = Worker(model, memory_limit_mib=int(loaded_mib) + int(STEP_MIB)).death()
     assert death.returncode == ExitCode.CONFIG
     [needed] = re.findall(r"a worker needs (\d+) to work in. Give a larger memory.fraction", death.last_words.message)
-    assert start(memory_limit_mib=int(needed) + 8).child.data_mib() < int(needed)
+    assert start(memory_limit_mib=int(needed) + int(STEP_MIB)).child.data_mib() < int(needed)
 
 
 def test_a_worker_that_nears_its_wall_answers_and_leaves(start):
