@@ -116,7 +116,7 @@ def run(
         for warning in workers.warnings:
             log.warning("device warning", extra=fields(warning=warning))
         if not configuration.notices:
-            remember(configuration, origin)
+            remember(configuration)
         save_grouping(settings.state_dir, plans)
         plan = partial(_plan, settings, workers=workers, runs=runs, environ=environ)
         job = plan(configuration.roster, plans)
@@ -155,7 +155,9 @@ def _serve(
     )
     roster.mended = lambda: supervisor.show(notices)
     reloader = supervisor.reloader = Reloader(roster, supervisor)
-    saved = FileWatch(configuration.roster_path, lambda: reloader.request(Trigger("saved", is_quiet=True)))
+    saved = FileWatch(
+        configuration.roster_path, lambda: reloader.request(Trigger("saved", is_quiet=True)), lambda: roster.patterns
+    )
     registry = make_registry(lambda: supervisor.statistics, version=version("mosaicd"))
     app = make_app(
         lambda: supervisor.statistics,
@@ -181,7 +183,7 @@ def _serve(
             return _fail(str(error), ExitCode.FAILURE)
         for sink in sinks:
             sink.start()
-        reloader.start(configuration.texts[1].text.encode() if configuration.texts else b"")
+        reloader.start(configuration.digest)
         saved.start()
         address, port = http.address
         cameras = sum(len([c for c in plan.cameras if c]) for plan in job.plans)

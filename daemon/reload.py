@@ -5,7 +5,6 @@ roster that is not valid changes nothing. What was applied is remembered as what
 not read again: what they say is decided at the start.
 """
 
-import hashlib
 import logging
 import threading
 import time
@@ -20,6 +19,7 @@ from daemon.logs import fields
 from daemon.orders import Difference, Refused, Reloaded, Reply, RosterRefused
 from daemon.problems import Checked, Problem, has_errors
 from daemon.roster import Roster
+from daemon.rostertext import RosterText
 from daemon.statistics import Reloads
 
 log = logging.getLogger(__name__)
@@ -62,23 +62,23 @@ class Trigger:
     is_trial: bool = False
     """Only tell what would be done."""
     is_quiet: bool = False
-    """Only if the file's text is another than at the last reading: an editor may have touched it."""
+    """Only if something else was read than at the last reading: an editor may have touched a file."""
     answer: Callable[[Outcome], None] | None = field(default=None, compare=False)
 
 
 class Source(Protocol):
-    """The roster's file, and what is made of it. Each of its methods may block, and none raises."""
+    """The roster's files, and what is made of them. Each of its methods may block, and none raises."""
 
-    def read(self) -> Checked[bytes]:
-        """Return the file's bytes, or why it cannot be read."""
+    def read(self) -> RosterText:
+        """Read the files."""
 
-    def check(self, text: bytes) -> Checked[Roster]:
-        """Return the roster that these are, with all that is wrong with it."""
+    def check(self, text: RosterText) -> Checked[Roster]:
+        """Return the roster that this is, with all that is wrong with it."""
 
     def plan(self, roster: Roster) -> Job:
         """Return the job that this roster makes of the present one."""
 
-    def remember(self, text: bytes, job: Job) -> None:
+    def remember(self, text: RosterText, job: Job) -> None:
         """Keep what was applied: it is the present one now, and for the next start."""
 
 
@@ -96,8 +96,8 @@ class Reloader:
         """Replaced whole; read by other threads."""
 
     def start(self, running_on: bytes) -> None:
-        """Start the thread; ``running_on`` is the text that the daemon began with."""
-        self._digest = _digest(running_on)
+        """Start the thread; ``running_on`` is the digest of what the daemon began with."""
+        self._digest = running_on
         self._thread.start()
 
     def request(self, trigger: Trigger) -> None:
@@ -121,15 +121,14 @@ class Reloader:
                 trigger.answer(outcome)
 
     def _reload(self, trigger: Trigger) -> Outcome | None:
-        read = self._source.read()
-        digest = _digest(read.value or b"")
-        if trigger.is_quiet and digest == self._digest:
+        text = self._source.read()
+        if trigger.is_quiet and text.digest == self._digest:
             return None
         if trigger.is_trial:
-            return self._judge(read, is_trial=True)
-        self._digest = digest
+            return self._judge(text, is_trial=True)
+        self._digest = text.digest
         log.info("roster read", extra=fields(why=trigger.why))
-        outcome = self._judge(read, is_trial=False)
+        outcome = self._judge(text, is_trial=False)
         was = self.reloads
         if outcome.is_applied:
             self.reloads = Reloads(was.succeeded + 1, was.failed, last_success_at=time.time())
@@ -138,10 +137,10 @@ class Reloader:
         self._tell(outcome)
         return outcome
 
-    def _judge(self, read: Checked[bytes], *, is_trial: bool) -> Outcome:
-        roster = read.then(self._source.check)
+    def _judge(self, text: RosterText, *, is_trial: bool) -> Outcome:
+        roster = self._source.check(text)
         problems = roster.problems
-        if read.value is None or roster.value is None or has_errors(problems):
+        if roster.value is None or has_errors(problems):
             return Outcome(None, problems)
         job = self._source.plan(roster.value)
         try:
@@ -149,7 +148,7 @@ class Reloader:
         except TimeoutError:
             return Outcome(None, problems, f"the daemon did not take it within {APPLIED_WITHIN_S:g} s")
         if not is_trial:
-            self._source.remember(read.value, job)
+            self._source.remember(text, job)
         return Outcome(difference, problems)
 
     def _tell(self, outcome: Outcome) -> None:
@@ -170,7 +169,3 @@ def reply_to(outcome: Outcome) -> Reply:
     if outcome.difference is None:
         return RosterRefused(lines)
     return Reloaded(outcome.difference, lines)
-
-
-def _digest(text: bytes) -> bytes:
-    return hashlib.sha256(text).digest()
