@@ -53,11 +53,19 @@ class FileWatch:
     """
 
     def __init__(
-        self, path: Path, changed: Callable[[], None], patterns: Callable[[], tuple[Path, ...]] = tuple
+        self,
+        path: Path,
+        changed: Callable[[], None],
+        patterns: Callable[[], tuple[Path, ...]] = tuple,
+        *,
+        settle_s: float = SETTLE_S,
+        vanished_s: float = VANISHED_S,
     ) -> None:
         self._path = path
         self._changed = changed
         self._patterns = patterns
+        self._settle_s = settle_s
+        self._vanished_s = vanished_s
         self._known: frozenset[Path] = frozenset()
         """The files that were there when last it called back."""
         self._stop = threading.Event()
@@ -108,8 +116,8 @@ class FileWatch:
     def _settle(self) -> None:
         """Wait until no file has changed for a while; one that has vanished is waited for."""
         waited_s, before = 0.0, self._look()
-        while not self._stop.wait(SETTLE_S) and waited_s < VANISHED_S:
-            waited_s += SETTLE_S
+        while not self._stop.wait(self._settle_s) and waited_s < self._vanished_s:
+            waited_s += self._settle_s
             now = self._look()
             if now == before and now.keys() >= {self._path, *self._known}:
                 break
