@@ -92,6 +92,7 @@ class FileWatch:
                 self._stop.wait(RETRY_S)
 
     def _watch(self) -> None:
+        patterns = self._patterns()
         sight, is_new = self._sight(), True
         for changes in watch(
             *sorted(sight.folders),
@@ -108,9 +109,11 @@ class FileWatch:
             if is_new or any(map(sight.has, names)):
                 self._settle()
                 self._changed()
+                # A folder that another of its name has replaced is not watched by itself.
+                if self._sight() != sight or names & {folder.name for folder in sight.folders}:
+                    return
             is_new = False
-            # A folder that another of its name has replaced is not watched by itself.
-            if self._sight() != sight or names & {folder.name for folder in sight.folders}:
+            if self._patterns() != patterns:
                 return
 
     def _settle(self) -> None:
