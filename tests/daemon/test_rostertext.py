@@ -93,7 +93,8 @@ def test_editors_files_are_left_alone(write: Write, tmp_path: Path) -> None:
 def test_a_files_own_defaults_come_before_the_main_files(write: Write) -> None:
     path = write(
         door="cameras: {door: {url: 'rtsp://h/door'}}",
-        yard="defaults: {fps: 1, password: '${GATE}'}\ncameras: {a: {url: 'rtsp://h/a'}, b: {url: 'rtsp://h/b', fps: 5}}",
+        yard="defaults: {fps: 1, password: '${GATE}'}\n"
+        "cameras: {a: {url: 'rtsp://h/a'}, b: {url: 'rtsp://h/b', fps: 5}}",
     )
     given = {camera.name: (camera.fps, camera.username, camera.password) for camera in load(path).require().cameras}
     viewer, password = Secret("viewer"), Secret("hunter2")
@@ -158,7 +159,8 @@ def test_what_is_wrong_between_files_is_said_where_the_later_one_is(write: Write
 
 def test_labels_that_the_model_lacks_are_said_where_they_are_written(write: Write) -> None:
     path = write(
-        yard="defaults: {labels: [persn]}\ncameras:\n  a: {url: 'rtsp://h/a'}\n  b: {url: 'rtsp://h/b', labels: [crr]}\n"
+        yard="defaults: {labels: [persn]}\n"
+        "cameras:\n  a: {url: 'rtsp://h/a'}\n  b: {url: 'rtsp://h/b', labels: [crr]}\n"
     )
     found = [str(problem) for problem in check_labels(load(path).require(), ["person", "car"])]
     assert [each.removeprefix(f"{path.parent}/").partition(": the")[0] for each in found] == [
