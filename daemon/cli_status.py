@@ -56,7 +56,7 @@ def status(
     url: UrlOption = None,
 ) -> None:
     """Show cameras, mosaics and workers of the daemon that runs."""
-    base = url or _url(settings)
+    base = url or _url("status", settings)
     if watch:
         _watch(base)
         return
@@ -82,7 +82,7 @@ def tail(
     url: UrlOption = None,
 ) -> None:
     """Print sightings, and cameras and workers that come and go, as they happen; until Ctrl-C."""
-    base = url or _url(settings)
+    base = url or _url("tail", settings)
     try:
         for kind, data in _events(base):
             event = json.loads(data)
@@ -117,7 +117,7 @@ def _line(kind: str, event: dict[str, Any], camera: str | None, label: str | Non
 def _events(base: str) -> Iterator[tuple[str, str]]:
     """Yield kind and data of each server-sent event."""
     kind = ""
-    with _open(f"{base}/api/v1/events", within_s=60.0) as stream:
+    with _open("tail", f"{base}/api/v1/events", within_s=60.0) as stream:
         for raw in stream:
             key, _, value = raw.decode().rstrip("\n").partition(": ")
             if key == "event":
@@ -181,7 +181,7 @@ def _age(seconds: float) -> str:
     return f"{seconds:.0f} s"
 
 
-def _url(settings: Path) -> str:
+def _url(command: str, settings: Path) -> str:
     """Return where the daemon of these settings answers; end the command where they do not say it."""
     from daemon.problems import ConfigError
     from daemon.settings import load_settings
@@ -191,24 +191,24 @@ def _url(settings: Path) -> str:
     except ConfigError as error:
         if settings.exists() and not os.access(settings, os.R_OK):
             return DEFAULT_URL  # only root and the daemon may read them
-        fail("status", f"{error}\nor say --url http://ADDRESS:PORT")
+        fail(command, f"{error}\nor say --url http://ADDRESS:PORT")
     if not http.port:
-        fail("status", f"{settings} lets the port be chosen at the start: say --url http://ADDRESS:PORT")
+        fail(command, f"{settings} lets the port be chosen at the start: say --url http://ADDRESS:PORT")
     return f"http://{http.address}:{http.port}"
 
 
 def _get(base: str) -> dict[str, Any]:
-    with _open(f"{base}/api/v1/status", within_s=ANSWER_S) as answer:
+    with _open("status", f"{base}/api/v1/status", within_s=ANSWER_S) as answer:
         found: dict[str, Any] = json.load(answer)
     return found
 
 
-def _open(url: str, within_s: float) -> HTTPResponse:
+def _open(command: str, url: str, within_s: float) -> HTTPResponse:
     try:
         answer: HTTPResponse = urllib.request.urlopen(url, timeout=within_s)
     except urllib.error.HTTPError as error:
-        fail("status", f"{url} answers {error.code} {error.reason}: is it a mosaicd of this version?")
+        fail(command, f"{url} answers {error.code} {error.reason}: is it a mosaicd of this version?")
     except (OSError, ValueError) as error:
         reason = getattr(error, "reason", error)
-        fail("status", f"no daemon answers at {url}: {reason}; is it running (systemctl status mosaicd)?")
+        fail(command, f"no daemon answers at {url}: {reason}; is it running (systemctl status mosaicd)?")
     return answer

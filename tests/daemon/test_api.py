@@ -160,13 +160,15 @@ def test_status_for_programs(site: Site) -> None:
     assert (code, json.loads(out)) == (0, site.get("/api/v1/status")[1])
 
 
-def test_without_a_daemon_the_remedy_is_named(tmp_path) -> None:
-    code, out, err = invoke("status", "--url", "http://127.0.0.1:9")
+@pytest.mark.parametrize("command", ["status", "tail"])
+def test_without_a_daemon_the_remedy_is_named(tmp_path, command: str) -> None:
+    code, out, err = invoke(command, "--url", "http://127.0.0.1:9")
     assert (code, out) == (1, "")
-    assert "no daemon answers at http://127.0.0.1:9" in err
+    assert err.startswith(f"mosaicd {command}: no daemon answers at http://127.0.0.1:9")
     assert "systemctl status mosaicd" in err
-    code, _, err = invoke("status", "--settings", str(tmp_path / "none.yaml"))
+    code, _, err = invoke(command, "--settings", str(tmp_path / "none.yaml"))
     assert code == 1
+    assert err.startswith(f"mosaicd {command}: ")
     assert "no such file" in err
 
 
