@@ -61,6 +61,8 @@ START_S = 900.0
 SINK_STOP_S = 5.0
 HTTP_STOP_S = 2.0
 RELOAD_STOP_S = 2.0
+REST_STOP_S = SINK_STOP_S + HTTP_STOP_S + 2 * RELOAD_STOP_S + 5.0
+"""All of these, one after the other, and something over; the children end before."""
 
 
 def run(
@@ -152,6 +154,7 @@ def _serve(
         recent=recent,
         pictures=pictures,
         overheads=overheads,
+        after_s=REST_STOP_S,
     )
     roster.mended = lambda: supervisor.show(notices)
     reloader = supervisor.reloader = Reloader(roster, supervisor)
@@ -196,7 +199,7 @@ def _serve(
         try:
             supervisor.run()
         finally:
-            notifier.stopping()
+            notifier.stopping(REST_STOP_S)
             ended = [*(sink.stop(SINK_STOP_S) for sink in sinks), http.stop(HTTP_STOP_S)]
             ended += [saved.stop(RELOAD_STOP_S), reloader.stop(RELOAD_STOP_S)]
             signal.set_wakeup_fd(-1)

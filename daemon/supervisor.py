@@ -87,6 +87,7 @@ class Supervisor:
         recent: Recent | None = None,
         pictures: Pictures | None = None,
         overheads: Overheads | None = None,
+        after_s: float = 0.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._job = job
@@ -96,6 +97,7 @@ class Supervisor:
         self._recent = recent or Recent()
         self._pictures = pictures or Pictures()
         self._overheads = overheads
+        self._after_s = after_s
         self._clock = clock
         groups = {CAPTURE: [Child(spec) for spec, _ in job.captures.values()]}
         for worker in job.workers:
@@ -149,7 +151,12 @@ class Supervisor:
     def run(self) -> None:
         """Turn until asked to stop and all children have ended."""
         try:
-            while not (self._stop_asked and self._have_stopped()):
+            while not self._stop_asked:
+                self.turn()
+            # First those that capture, then the workers; then ``after_s`` for whatever its owner has still to end.
+            within_s = sum(policy.stop_timeout_s for policy in self._job.policies.values())
+            self._notifier.stopping(within_s + self._after_s)
+            while not self._have_stopped():
                 self.turn()
         finally:
             self._crew.close()

@@ -162,10 +162,19 @@ def test_children_that_hang_do_not_outlast_the_deadline(service):
     assert (service.show("Result"), service.show("ExecMainStatus")) == ("success", "0")
 
 
-def test_what_does_not_stop_within_the_deadline_is_killed_whole(installed):
+def test_a_deadline_that_is_too_short_for_the_settings_is_put_off(installed):
     with altered(installed.box, "[Service]\nTimeoutStopSec=1\n"):
         installed.start()
         installed.hang_children()  # the supervisor gives them two seconds
+        installed.stop()
+        assert installed.processes() == []
+        assert installed.show("Result") == "success"
+
+
+def test_what_does_not_stop_within_the_deadline_is_killed_whole(installed):
+    with altered(installed.box, "[Service]\nTimeoutStopSec=1\n"):
+        installed.start()
+        installed.box.kill(signal.SIGSTOP, installed.show("MainPID"))
         installed.stop()
         assert installed.processes() == []
         assert installed.show("Result") == "timeout"
