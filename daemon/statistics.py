@@ -180,6 +180,30 @@ class SinkStatistics:
     """Lines written."""
     dropped: dict[str, int]
     """Lines lost, by reason (``queue_full``, ``disk``)."""
+    disk: "DiskSpace | None" = None
+    """Of the file system that it writes to; None until it was looked at, and while that fails."""
+
+
+@dataclass(frozen=True, slots=True)
+class DiskSpace:
+    """How much room a file system has."""
+
+    free_bytes: int
+    """For a user without rights."""
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigStatistics:
+    """What it runs on, as settings and roster became: on one kind of device."""
+
+    kind: str
+    """``cpu`` or ``gpu``."""
+    model: str
+    """Its name in the settings, or its file's."""
+    engine: str
+    precision: str
+    input: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,6 +237,10 @@ class Statistics:
     reloads: Reloads = Reloads()
     devices: dict[str, bool] = field(default_factory=dict)
     """Whether each device is there."""
+    roster: str = ""
+    """Begin of a hash of the roster, which holds nothing secret."""
+    config: tuple[ConfigStatistics, ...] = ()
+    """One for each kind of device in use."""
     notices: tuple[str, ...] = field(default=())
     """Standing conditions that a person should know: running on the last good roster, say."""
 

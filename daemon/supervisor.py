@@ -383,6 +383,8 @@ class Supervisor:
             mosaic_recovery=self._recovery.of_mosaics(),
             devices=force.devices,
             reloads=self.reloader.reloads if self.reloader else Reloads(),
+            roster=self._job.roster_digest,
+            config=self._job.config,
             notices=(*self._notices, *(self._overheads.notices if self._overheads else ())),
         )
 
