@@ -7,6 +7,7 @@ it on. Light on purpose: only typer is imported at the top; each command imports
 import json
 import os
 import re
+import resource
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -58,6 +59,8 @@ VideosOption = Annotated[
 
 def main(args: Sequence[str] | None = None) -> None:
     """Run one command and exit; an exception that nobody expected is one line, and exit code 70."""
+    # A core would hold passwords, of the children that inherit this too; systemd-coredump asks for this limit as well.
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     try:
         app(args=args, prog_name="mosaicd")
     except KeyboardInterrupt:
