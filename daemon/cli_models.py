@@ -224,7 +224,7 @@ def find_folder(settings: Path | None, state_dir: Path | None) -> Path:
     if state_dir is not None:
         return state_dir.absolute()
     path = settings or SETTINGS
-    if settings is not None or _may_be_there(path):
+    if settings is not None or may_be_there(path):
         try:
             yamltext.load(path).require()
         except ConfigError as error:
@@ -233,7 +233,8 @@ def find_folder(settings: Path | None, state_dir: Path | None) -> Path:
     return find_state_dir(path, (), {}).absolute()
 
 
-def _may_be_there(path: Path) -> bool:
+def may_be_there(path: Path) -> bool:
+    """Whether a file is there, as far as this user can see."""
     try:
         return path.exists()
     except OSError:  # its folder is closed to this user: reading it says so

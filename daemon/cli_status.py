@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from daemon.cli_models import SETTINGS
+from daemon.cli_models import SETTINGS, may_be_there
 from daemon.cliask import fail
 from daemon.clioutput import print_tables
 
@@ -56,7 +56,7 @@ def status(
     url: UrlOption = None,
 ) -> None:
     """Show cameras, mosaics and workers of the daemon that runs."""
-    base = url or _url("status", settings)
+    base = url or url_of("status", settings)
     if watch:
         _watch(base)
         return
@@ -82,7 +82,7 @@ def tail(
     url: UrlOption = None,
 ) -> None:
     """Print sightings, and cameras and workers that come and go, as they happen; until Ctrl-C."""
-    base = url or _url("tail", settings)
+    base = url or url_of("tail", settings)
     try:
         for kind, data in _events(base):
             event = json.loads(data)
@@ -181,7 +181,7 @@ def _age(seconds: float) -> str:
     return f"{seconds:.0f} s"
 
 
-def _url(command: str, settings: Path) -> str:
+def url_of(command: str, settings: Path) -> str:
     """Return where the daemon of these settings answers; end the command where they do not say it."""
     from daemon.problems import ConfigError
     from daemon.settings import load_settings
@@ -189,7 +189,7 @@ def _url(command: str, settings: Path) -> str:
     try:
         http = load_settings(settings).http
     except ConfigError as error:
-        if settings.exists() and not os.access(settings, os.R_OK):
+        if may_be_there(settings) and not os.access(settings, os.R_OK):
             return DEFAULT_URL  # only root and the daemon may read them
         fail(command, f"{error}\nor say --url http://ADDRESS:PORT")
     if not http.port:
