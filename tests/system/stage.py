@@ -83,7 +83,9 @@ class Daemon:
     @property
     def port(self) -> int:
         if not self._port:
-            found = wait_until(lambda: re.search(r"http=http://127\.0\.0\.1:(\d+)", self.log), "its HTTP port")
+            found = wait_until(
+                lambda: re.search(r'\bhttp(?:=|": ")http://127\.0\.0\.1:(\d+)', self.log), "its HTTP port"
+            )
             self._port = int(found[1])
         return self._port
 
