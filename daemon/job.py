@@ -23,6 +23,7 @@ from daemon.quota import DeviceMemory
 from daemon.roster import Camera, Roster
 from daemon.settings import Settings, Supervision
 from daemon.statistics import ConfigStatistics
+from inference.labels import modern_label
 
 _INHERITED = ("PATH", "HOME", "LANG", "TZ", "TMPDIR", "LD_LIBRARY_PATH", "VIRTUAL_ENV")
 _INHERITED_PREFIXES = ("LC_", "PYTHON", "CUDA_", "NVIDIA_", "TF_", "XLA_")
@@ -83,6 +84,12 @@ class Job:
     """Equal for equal rosters, whatever their secrets."""
     config: tuple[ConfigStatistics, ...] = ()
     """What all of it came to, for people."""
+
+    @property
+    def wanted_labels(self) -> dict[str, tuple[str, ...]]:
+        """Labels of the model that the roster names for a camera; cameras that want all are left out."""
+        named = (pair for assignment in self.assignments.values() for pair in assignment.labels.items())
+        return {camera: tuple(map(modern_label, labels)) for camera, labels in named}
 
 
 def plan_groups(roster: Roster, previous: Sequence[MosaicPlan]) -> tuple[MosaicPlan, ...]:

@@ -109,7 +109,7 @@ class Supervisor:
             self._crew.watch(overheads.fileno(), lambda: self._take_overheads(overheads))
         self._records = {child.spec.name: Record() for child in self._crew.children}
         self._lives = {child.spec.name: child for child in self._crew.children}
-        self._ledger = Ledger(job.plans, job.labels, job.answered_within_s, clock())
+        self._ledger = Ledger(job.plans, job.labels, job.answered_within_s, clock(), job.wanted_labels)
         self._seating = Seating(job.wanted, job.assignments, self._tell_worker)
         self._workforce = Workforce(job, self._crew, self._seating, now_s=clock(), chance=random.random)
         self._desk = Desk(control, self._workforce, self._records, self._lives, self._crew.restart) if control else None
@@ -303,7 +303,7 @@ class Supervisor:
         self._job = job = change.job
         epochs = {camera.name: camera.epoch for each in job.openings.values() for camera in each.cameras if camera}
         self._captures.adopt(job)
-        self._ledger.adopt(job.plans, epochs, job.answered_within_s, now_s)
+        self._ledger.adopt(job.plans, epochs, job.answered_within_s, now_s, job.wanted_labels)
         self._seating.adopt(job.wanted, job.assignments)
         self._workforce.adopt(job)
         self._recovery.note_slots_gone(change.difference.closed)

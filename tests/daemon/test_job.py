@@ -202,6 +202,7 @@ def test_a_spare_does_not_make_the_others_shares_smaller():
 def test_labels_are_those_that_a_camera_asks_for():
     job = job_of(roster_of("cameras:\n  a: {url: 'rtsp://h/a', labels: [dog]}\n  b: {url: 'rtsp://h/b'}\n"))
     assert job.labels == {"dog", "cat"}
+    assert job.wanted_labels == {"a": ("dog",)}
     [assignment] = job.assignments.values()
     assert (assignment.mosaic, assignment.slot_id, assignment.labels) == ("m1", 0, {"a": ("dog",)})
 
