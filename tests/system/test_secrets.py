@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -304,7 +305,7 @@ def look_at_http(scene: Scene) -> None:
     names = [*scene.cameras, "m1", "m4", "nobody"]
     for path in ("/", "/page.css", "/page.js", "/metrics", "/healthz", "/readyz", "/api/v1/openapi.json", *paths):
         for name in names if "{" in path else [""]:
-            scene.ask(path.replace("{name}", name))
+            scene.ask(re.sub(r"\{\w+\}", name, path))
     scene.ask("/api/v1/sightings?limit=x")
     for name in scene.cameras:
         assert scene.shown[f"GET /api/v1/cameras/{name} (200)"]

@@ -173,9 +173,9 @@ def test_a_deadline_that_is_too_short_for_the_settings_is_put_off(installed):
 
 
 def test_what_does_not_stop_within_the_deadline_is_killed_whole(installed):
-    with altered(installed.box, "[Service]\nTimeoutStopSec=1\n"):
+    # It does not hear that it is to end.
+    with altered(installed.box, "[Service]\nTimeoutStopSec=1\nKillSignal=SIGURG\n"):
         installed.start()
-        installed.box.kill(signal.SIGSTOP, installed.show("MainPID"))
         installed.stop()
         assert installed.processes() == []
         assert installed.show("Result") == "timeout"
