@@ -52,6 +52,18 @@ def files_below(folder: Path) -> Iterator[Path]:
     return (path for path in sorted(folder.rglob("*")) if path.is_file() and not path.is_symlink())
 
 
+def below(pid: int) -> Iterator[int]:
+    """Yield a process's children, and theirs."""
+    for path in Path(f"/proc/{pid}/task").glob("*/children"):
+        try:
+            found = path.read_text().split()
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        for child in map(int, found):
+            yield child
+            yield from below(child)
+
+
 def process_shows(pid: int) -> dict[str, bytes]:
     """Return what everybody, or the same user, may read of a process (proc(5))."""
     folder = Path(f"/proc/{pid}")
