@@ -22,7 +22,7 @@ from daemon.placement import Owner, Wanted, find_homes
 from daemon.quota import DeviceMemory
 from daemon.roster import Camera, Roster
 from daemon.settings import Settings, Supervision
-from daemon.statistics import ConfigStatistics
+from daemon.statistics import ConfigStatistics, DisabledCamera
 from inference.labels import modern_label
 
 _INHERITED = ("PATH", "HOME", "LANG", "TZ", "TMPDIR", "LD_LIBRARY_PATH", "VIRTUAL_ENV")
@@ -78,6 +78,8 @@ class Job:
     start_concurrency: int
     memories: Mapping[str, DeviceMemory] = field(default_factory=dict)
     """By device."""
+    disabled: tuple[DisabledCamera, ...] = ()
+    """Cameras of the roster that are not read, in its order."""
     epoch: int = 0
     """The last that was given to a camera."""
     roster_digest: str = ""
@@ -170,6 +172,9 @@ def plan_job(
         memories={quota.device: quota.memory for quota in workers.quotas},
         roster_digest=digest_of(roster),
         config=tuple(_config(kind, run, settings) for kind, run in runs.items()),
+        disabled=tuple(
+            DisabledCamera(camera.name, camera.is_switched_off) for camera in roster.cameras if not camera.enabled
+        ),
     )
 
 

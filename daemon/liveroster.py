@@ -55,10 +55,19 @@ class LiveRoster:
         """Return the job that this roster makes; cameras stay on the tiles where they are."""
         return self._plan(roster, plan_groups(roster, self._plans))
 
-    def remember(self, text: RosterText, job: Job) -> None:
-        """Keep roster and grouping for the next start."""
+    def settle(self, job: Job) -> None:
+        """Keep the grouping of what was applied."""
         self._plans = job.plans
         save_grouping(self._configuration.settings.state_dir, job.plans)
+
+    @property
+    def name(self) -> str:
+        """The file's, for sentences."""
+        return self._configuration.roster_path.name
+
+    def remember(self, text: RosterText, job: Job) -> None:
+        """Keep roster and grouping for the next start."""
+        self.settle(job)
         if self._configuration.texts is not None:
             roster, *included = stored(text)
             texts = replace(self._configuration.texts, roster=roster, included=tuple(included))

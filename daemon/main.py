@@ -51,6 +51,7 @@ from daemon.secrets import SecretSources
 from daemon.settings import Settings
 from daemon.sinks.jsonl import JsonlOptions, JsonlSink
 from daemon.supervisor import Supervisor
+from daemon.switches import Switches, switched
 from daemon.wanted import name_devices, wishes_of
 from daemon.web import BindError, HttpServer, ServeError, bind, make_app
 
@@ -92,14 +93,18 @@ def run(
         found = find_devices(partial(run_inventory, environ=inherit(environ))).divided(settings.cpu_parts)
         for notice in found.notices:
             log.warning("device notice", extra=fields(notice=notice))
-        plans = plan_groups(configuration.roster, load_grouping(settings.state_dir))
+        switches, previous = Switches(settings.state_dir), load_grouping(settings.state_dir)
+        cameras = switched(configuration.roster, switches.off)
+        plans = plan_groups(cameras, previous)
+        # Workers are planned for the cameras that are switched off, too: they may come back at any time.
+        mosaics = len(plan_groups(configuration.roster, previous))
         named = name_devices(settings, found.devices)
         try:
             runs = plan_runs(
                 settings,
                 [device for device in found.devices if device.name in named or device.uuid in named],
                 named,
-                mosaics=len(plans),
+                mosaics=mosaics,
                 say=partial(_say_starting, notifier),
                 environ=inherit(environ),
             )
@@ -110,7 +115,7 @@ def run(
         subjects = subjects_of(settings, found.devices)
         known = recall_each(load_overheads(settings.state_dir), subjects)
         wishes = wishes_of(named, found.devices, runs, known)
-        workers = plan_workers(found.devices, wishes, mosaics=len(plans))
+        workers = plan_workers(found.devices, wishes, mosaics=mosaics)
         if isinstance(workers, Unplannable):
             for problem in workers.problems:
                 _fail(f"{settings_path}: devices: {problem}", ExitCode.CONFIG)
@@ -121,11 +126,19 @@ def run(
             remember(configuration)
         save_grouping(settings.state_dir, plans)
         plan = partial(_plan, settings, workers=workers, runs=runs, environ=environ)
-        job = plan(configuration.roster, plans)
+        job = plan(cameras, plans)
         roster = LiveRoster(configuration, origin, sources, plan, job)
-        watched = watch_each(workers.workers, wishes, subjects, mosaics=len(plans))
+        watched = watch_each(workers.workers, wishes, subjects, mosaics=mosaics)
         with closing(open_overheads(settings.state_dir, watched, inherit(environ))) as overheads:
-            return _serve(configuration, job, roster, overheads, notifier=notifier, listener=listener)
+            return _serve(
+                configuration,
+                job,
+                roster,
+                overheads,
+                switches=switches,
+                notifier=notifier,
+                listener=listener,
+            )
 
 
 def _serve(
@@ -134,6 +147,7 @@ def _serve(
     roster: LiveRoster,
     overheads: Overheads,
     *,
+    switches: Switches,
     notifier: Notifier,
     listener: socket.socket,
 ) -> ExitCode:
@@ -157,7 +171,7 @@ def _serve(
         after_s=REST_STOP_S,
     )
     roster.mended = lambda: supervisor.show(notices)
-    reloader = supervisor.reloader = Reloader(roster, supervisor)
+    reloader = supervisor.reloader = Reloader(roster, supervisor, configuration.roster, switches)
     saved = FileWatch(
         configuration.roster_path, lambda: reloader.request(Trigger("saved", is_quiet=True)), lambda: roster.patterns
     )

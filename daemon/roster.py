@@ -48,6 +48,8 @@ class Camera:
     detect_url: Secret | None = None
     """The stream to analyse in place of `url`, likewise."""
     enabled: bool = True
+    is_switched_off: bool = False
+    """By hand (:mod:`daemon.switches`), whatever the file says."""
     fps: float | None = None
     """Frames analysed a second; None is the mosaic's rate."""
     mosaic: str | None = None

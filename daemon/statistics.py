@@ -94,6 +94,20 @@ class CameraStatistics:
 
 
 @dataclass(frozen=True, slots=True)
+class DisabledCamera:
+    """A camera of the roster that is not read."""
+
+    name: str
+    by_hand: bool
+    """A person has switched it off; else the roster disables it."""
+
+    @property
+    def words(self) -> str:
+        """Why it is not read."""
+        return "switched off" if self.by_hand else "disabled in the roster"
+
+
+@dataclass(frozen=True, slots=True)
 class MosaicStatistics:
     """One mosaic."""
 
@@ -241,6 +255,8 @@ class Statistics:
     """Begin of a hash of the roster, which holds nothing secret."""
     config: tuple[ConfigStatistics, ...] = ()
     """One for each kind of device in use."""
+    disabled: tuple[DisabledCamera, ...] = ()
+    """Cameras of the roster that are not read, in its order."""
     notices: tuple[str, ...] = field(default=())
     """Standing conditions that a person should know: running on the last good roster, say."""
 
@@ -248,12 +264,14 @@ class Statistics:
     def words(self) -> str:
         """What a person reads first: how many are up, then whatever is not as it was planned."""
         workers = [child for child in self.children if child.kind == "worker"]
+        off = sum(camera.by_hand for camera in self.disabled)
         shed = [mosaic.name for mosaic in self.mosaics if mosaic.shed_ratio > SHED_FROM and not mosaic.apart]
         return ", ".join(
             [
                 f"{sum(c.is_up for c in self.cameras)}/{len(self.cameras)} cameras up",
                 f"{sum(m.is_answered for m in self.mosaics)}/{len(self.mosaics)} mosaics answered",
                 f"{sum(w.is_up for w in workers)}/{len(workers)} workers up",
+                *([f"{off} switched off"] if off else []),
                 *(f"device {name} lost" for name, is_there in self.devices.items() if not is_there),
                 *(f"{w.name}: {step.replace('_', ' ')}" for w in workers for step in w.steps),
                 *(f"{m.name} {m.apart}" for m in self.mosaics if m.apart),

@@ -37,6 +37,7 @@ from daemon.child import Child
 from daemon.control import Control
 from daemon.crew import Born, Crew, Died, Event, Heard, Quota
 from daemon.desk import Desk
+from daemon.inbox import Inbox
 from daemon.job import Job
 from daemon.ledger import Ledger
 from daemon.lifecycle import Phase
@@ -84,6 +85,7 @@ class Supervisor:
         *,
         notices: tuple[str, ...] = (),
         control: Control | None = None,
+        inbox: Inbox | None = None,
         recent: Recent | None = None,
         pictures: Pictures | None = None,
         overheads: Overheads | None = None,
@@ -112,7 +114,8 @@ class Supervisor:
         self._ledger = Ledger(job.plans, job.labels, job.answered_within_s, clock(), job.wanted_labels)
         self._seating = Seating(job.wanted, job.assignments, self._tell_worker)
         self._workforce = Workforce(job, self._crew, self._seating, now_s=clock(), chance=random.random)
-        self._desk = Desk(control, self._workforce, self._records, self._lives, self._crew.restart) if control else None
+        inlets = [inlet for inlet in (control, inbox) if inlet is not None]
+        self._desk = Desk(inlets, self._workforce, self._records, self._lives, self._crew.restart)
         self._recovery = Recovery(self._workforce.workers)
         self._captures = CaptureForce(job)
         self._news = News(self._recent, self._ledger)
@@ -167,8 +170,7 @@ class Supervisor:
         """Do one turn of the loop."""
         for event in self._crew.turn(TURN_S):
             self._handle(event)
-        if self._desk is not None:
-            self._desk.serve(self.reloader, is_stopping=self._stop_asked)
+        self._desk.serve(self.reloader, is_stopping=self._stop_asked)
         if not self._stop_asked:
             while not self._submitted.empty():
                 self._consider(*self._submitted.get())
@@ -307,6 +309,7 @@ class Supervisor:
         self._seating.adopt(job.wanted, job.assignments)
         self._workforce.adopt(job)
         self._recovery.note_slots_gone(change.difference.closed)
+        self._news.cameras_left(change.difference.removed, job.disabled)
         for name in job.captures:
             child = self._lives[name]
             if child.pid is None:
@@ -385,6 +388,7 @@ class Supervisor:
             reloads=self.reloader.reloads if self.reloader else Reloads(),
             roster=self._job.roster_digest,
             config=self._job.config,
+            disabled=self._job.disabled,
             notices=(*self._notices, *(self._overheads.notices if self._overheads else ())),
         )
 
