@@ -1,7 +1,7 @@
 """``/api/v1``: what the daemon shows of itself as JSON, and what happens as a stream of events.
 
 Owns the documents' shape (an OpenAPI document describes it) and the way from :class:`~daemon.statistics.Statistics`.
-Nothing here holds a setting, or a camera's URL. It changes nothing.
+Nothing here holds a setting, or a camera's URL. It changes nothing; :mod:`daemon.apiorders` does.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict
 from daemon.pictures import Pictures
 from daemon.recent import Recent
 from daemon.sinks.jsonl import SightedTile, line_of
-from daemon.statistics import CameraStatistics, ChildStatistics, MosaicStatistics, Statistics
+from daemon.statistics import CameraStatistics, ChildStatistics, DisabledCamera, MosaicStatistics, Statistics
 
 POLL_S = 0.25
 PICTURE_S = 2.0
@@ -30,6 +30,31 @@ _SLOTS = 16
 
 class _View(BaseModel):
     model_config = ConfigDict(frozen=True)
+
+
+class Fault(_View):
+    """Why there is no other answer."""
+
+    detail: str
+    remedy: str = ""
+
+
+PROBLEMS: dict[int | str, dict[str, Any]] = {
+    401: {"model": Fault, "description": "A token is needed, and not given."},
+    403: {"model": Fault, "description": "A page from elsewhere wants to change something."},
+    421: {"model": Fault, "description": "The host's name is not known."},
+}
+"""What may be answered before a route is asked."""
+_EVENTS: dict[int | str, dict[str, Any]] = {
+    200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}},
+    503: {"model": Fault, "description": "Too many streams are open."},
+}
+_PICTURE: dict[int | str, dict[str, Any]] = {
+    200: {"content": {"image/jpeg": {"schema": {"type": "string", "format": "binary"}}}},
+    204: {"description": "None has come in two seconds."},
+    404: {"model": Fault},
+}
+_NOT_FOUND: dict[int | str, dict[str, Any]] = {404: {"model": Fault}}
 
 
 class Camera(_View):
@@ -58,6 +83,15 @@ class Camera(_View):
     frames_dropped: dict[str, int]
     sightings: dict[str, int]
     cpu_s: float
+
+
+class Disabled(_View):
+    """One camera of the roster that is not read."""
+
+    name: str
+    by_hand: bool
+    """A person has switched it off, and may switch it on; else the roster disables it."""
+    why: str
 
 
 class Mosaic(_View):
@@ -104,6 +138,7 @@ class Status(_View):
     notices: tuple[str, ...]
     started_at: float
     cameras: tuple[Camera, ...]
+    disabled: tuple[Disabled, ...]
     mosaics: tuple[Mosaic, ...]
     processes: tuple[Process, ...]
 
@@ -131,7 +166,7 @@ class Seen(_View):
 
 def make_api(read: Callable[[], Statistics], recent: Recent, pictures: Pictures, version: str) -> APIRouter:
     """Return the routes; ``read`` is called on the HTTP thread and must not block."""
-    api = APIRouter(prefix="/api/v1", tags=["v1"])
+    api = APIRouter(prefix="/api/v1", tags=["v1"], responses=PROBLEMS)
     streams = asyncio.Semaphore(_SLOTS)
 
     @api.get("/status")
@@ -144,20 +179,29 @@ def make_api(read: Callable[[], Statistics], recent: Recent, pictures: Pictures,
         """All enabled cameras."""
         return tuple(map(_camera, read().cameras))
 
-    @api.get("/cameras/{name}")
+    @api.get("/cameras/{name}", responses=_NOT_FOUND)
     async def camera(name: str) -> Camera:
         """One camera."""
-        for each in read().cameras:
+        now = read()
+        for each in now.cameras:
             if each.name == name:
                 return _camera(each)
-        raise HTTPException(404, "there is no such enabled camera")
+        for other in now.disabled:
+            if other.name == name:
+                raise HTTPException(404, f"this camera is not read: {other.words}")
+        raise HTTPException(404, "there is no such camera in the roster")
+
+    @api.get("/disabled")
+    async def disabled() -> tuple[Disabled, ...]:
+        """All cameras of the roster that are not read."""
+        return tuple(map(_disabled, read().disabled))
 
     @api.get("/mosaics")
     async def mosaics() -> tuple[Mosaic, ...]:
         """All mosaics."""
         return tuple(map(_mosaic, read().mosaics))
 
-    @api.get("/mosaics/{name}/picture", response_class=Response, responses={200: {"content": {"image/jpeg": {}}}})
+    @api.get("/mosaics/{name}/picture", response_class=Response, responses=_PICTURE)
     async def picture(
         name: str,
         after: Annotated[int, Query(ge=0, description="Only one newer than this number is wanted.")] = 0,
@@ -200,7 +244,7 @@ def make_api(read: Callable[[], Statistics], recent: Recent, pictures: Pictures,
         """What came and went last, newest first."""
         return tuple(Change(**asdict(each)) for _, each in reversed(recent.transitions()))
 
-    @api.get("/events", response_class=StreamingResponse)
+    @api.get("/events", response_class=StreamingResponse, responses=_EVENTS)
     async def events(request: Request) -> StreamingResponse:
         """What happens from now on, as server-sent events: `sighting` and `transition`."""
         if streams.locked():
@@ -249,6 +293,7 @@ def status_of(now: Statistics, version: str) -> Status:
         notices=now.notices,
         started_at=now.started_at,
         cameras=tuple(map(_camera, now.cameras)),
+        disabled=tuple(map(_disabled, now.disabled)),
         mosaics=tuple(map(_mosaic, now.mosaics)),
         processes=tuple(map(_process, now.children)),
     )
@@ -278,6 +323,10 @@ def _camera(camera: CameraStatistics) -> Camera:
         sightings=camera.sightings,
         cpu_s=camera.cpu_s,
     )
+
+
+def _disabled(camera: DisabledCamera) -> Disabled:
+    return Disabled(name=camera.name, by_hand=camera.by_hand, why=camera.words)
 
 
 def _mosaic(mosaic: MosaicStatistics) -> Mosaic:

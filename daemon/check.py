@@ -13,6 +13,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from daemon import rostertext, yamltext
+from daemon.httpsettings import find_token
 from daemon.modelrun import model_files
 from daemon.models.errors import ModelsError
 from daemon.problems import Checked, KeyPath, Place, Problem, in_order, problem_at
@@ -39,6 +40,7 @@ def check(
     problems = [*settings.problems, *roster.problems]
     if settings.value is not None:
         problems += check_files(settings.value, document.value)
+        problems += _token_problems(settings.value, document.value, sources)
         labels = _labels(settings.value)
         if roster.value is not None and labels:
             problems += check_labels(roster.value, labels)
@@ -115,6 +117,12 @@ def _mosaic(raw: object) -> Mosaic | None:
 
 def _text(value: object, default: str) -> str:
     return value if isinstance(value, str) and value else default
+
+
+def _token_problems(settings: Settings, document: YamlDocument | None, sources: SecretSources) -> Iterator[Problem]:
+    path = ("http", "token")
+    for each in find_token(settings.http, sources.with_secrets_dir(settings.secrets_dir)).faults:
+        yield problem_at(_place(path, document), path, each.message, each.remedy)
 
 
 def _model_problems(settings: Settings, document: YamlDocument | None) -> Iterator[Problem]:

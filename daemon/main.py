@@ -19,7 +19,9 @@ from pathlib import Path
 
 from capture.exits import ExitCode
 from capture.grouping import MosaicPlan
+from daemon.access import make_access
 from daemon.api import make_api
+from daemon.apiorders import make_orders
 from daemon.check import model_labels
 from daemon.configuration import Configuration, Origin, configure, load_grouping, remember, save_grouping
 from daemon.control import Control, ControlError, TakenError
@@ -32,8 +34,11 @@ from daemon.devices import (
     run_inventory,
 )
 from daemon.filewatch import FileWatch
+from daemon.httpsettings import find_token
+from daemon.inbox import Inbox
 from daemon.job import Job, inherit, plan_groups, plan_job
 from daemon.liveroster import LiveRoster
+from daemon.login import make_login
 from daemon.logjournal import open_journal
 from daemon.logs import LogFormat, fields, set_up_logging
 from daemon.metrics import CONTENT_TYPE, make_registry, render
@@ -47,7 +52,7 @@ from daemon.pictures import Pictures
 from daemon.recent import Recent
 from daemon.reload import Reloader, Trigger
 from daemon.roster import Roster
-from daemon.secrets import SecretSources
+from daemon.secrets import Secret, SecretSources
 from daemon.settings import Settings
 from daemon.sinks.jsonl import JsonlOptions, JsonlSink
 from daemon.supervisor import Supervisor
@@ -76,6 +81,11 @@ def run(
     if configuration is None:
         return ExitCode.CONFIG
     settings = configuration.settings
+    token = find_token(settings.http, sources.with_secrets_dir(settings.secrets_dir))
+    for each in token.faults:  # of what was last valid: else it is among the problems
+        _fail(f"http.token: {each.message} ({each.remedy})", ExitCode.CONFIG)
+    if token.faults:
+        return ExitCode.CONFIG
     set_up_logging(
         sys.stderr,
         style=LogFormat(settings.logging.format),
@@ -136,6 +146,7 @@ def run(
                 roster,
                 overheads,
                 switches=switches,
+                token=token.secret,
                 notifier=notifier,
                 listener=listener,
             )
@@ -148,6 +159,7 @@ def _serve(
     overheads: Overheads,
     *,
     switches: Switches,
+    token: Secret | None,
     notifier: Notifier,
     listener: socket.socket,
 ) -> ExitCode:
@@ -157,7 +169,7 @@ def _serve(
     except TakenError as error:
         return _fail(str(error), ExitCode.FAILURE)
     sinks = _sinks(settings)
-    recent, pictures = Recent(), Pictures()
+    recent, pictures, inbox = Recent(), Pictures(), Inbox()
     shown = (*configuration.notices, *notices)
     supervisor = Supervisor(
         job,
@@ -165,6 +177,7 @@ def _serve(
         notifier,
         notices=shown,
         control=control,
+        inbox=inbox,
         recent=recent,
         pictures=pictures,
         overheads=overheads,
@@ -181,7 +194,13 @@ def _serve(
         lambda: render(registry),
         lambda: time.monotonic() - supervisor.turned_s,
         CONTENT_TYPE,
-        routers=[make_api(lambda: supervisor.statistics, recent, pictures, version("mosaicd")), make_page()],
+        routers=[
+            make_api(lambda: supervisor.statistics, recent, pictures, version("mosaicd")),
+            make_orders(inbox.order),
+            make_page(),
+            *([make_login(token)] if token else []),
+        ],
+        access=make_access(settings.http.address, settings.http.hosts, token),
     )
     http = HttpServer(app, listener)
     wake_read, wake_write = socket.socketpair()

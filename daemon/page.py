@@ -22,7 +22,7 @@ _POLICY = (
 def make_page() -> APIRouter:
     """Return the routes; the files are read once."""
     page = APIRouter(include_in_schema=False)
-    headers = {"Content-Security-Policy": _POLICY, "X-Content-Type-Options": "nosniff", "Cache-Control": "no-cache"}
+    headers = {"Content-Security-Policy": _POLICY, "Cache-Control": "no-cache"}
     for path, (name, kind) in _FILES.items():
         content = files("daemon.static").joinpath(name).read_bytes()
 

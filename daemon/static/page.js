@@ -5,6 +5,7 @@
 const STATUS_MS = 2000, PICTURE_MS = 700, SHOWN = 100;
 const $ = (id) => document.getElementById(id);
 const shots = new Map(); // by mosaic: {number, image, url}
+const asked = new Set(); // orders on their way
 let status = null;
 
 function make(tag, text = "", className = "") {
@@ -31,6 +32,39 @@ function stateOf(camera) {
   if (!camera.is_up) return [camera.reason || camera.state, camera.state === "connecting" ? "wait" : "bad"];
   if (camera.flaws.length) return [camera.flaws.join(", "), "wait"];
   return camera.is_asleep ? ["asleep", "good"] : ["live", "good"];
+}
+
+// --- what is asked of the daemon ---
+
+async function ask(path, method = "GET") {
+  const answer = await fetch(`api/v1/${path}`, { method });
+  if (answer.status === 401) location.assign("login");
+  const found = await answer.json();
+  if (answer.ok) return found;
+  throw new Error([found.detail, found.remedy].filter(Boolean).join(": "));
+}
+
+// Once a person is sure, order it and say what came of it.
+async function order(path, question, done) {
+  if (asked.has(path) || (question && !confirm(question))) return;
+  asked.add(path);
+  let words = done;
+  try {
+    await ask(path, "POST");
+  } catch (error) {
+    words = `Not done: ${error.message}.`;
+  }
+  asked.delete(path);
+  $("told").textContent = words;
+  $("told").hidden = false;
+  await refresh();
+}
+
+// Whoever has the focus in a table keeps it when the rows are made anew.
+function showRows(body, rows) {
+  const focused = body.contains(document.activeElement) ? document.activeElement.id : "";
+  body.replaceChildren(...rows);
+  if (focused) $(focused)?.focus();
 }
 
 // --- mosaics ---
@@ -103,7 +137,22 @@ async function look(name) {
 
 function chosen() {
   const match = /^#camera=(.+)$/.exec(location.hash);
-  return match && status ? status.cameras.find((camera) => camera.name === decodeURIComponent(match[1])) : null;
+  return match && status ? named(decodeURIComponent(match[1])) : null;
+}
+
+function named(name) {
+  return [...status.cameras, ...status.disabled].find((camera) => camera.name === name);
+}
+
+function pathOf(camera) {
+  return `cameras/${camera.name}/${camera.why ? "enable" : "disable"}`;
+}
+
+function switchCamera() {
+  const camera = chosen();
+  if (!camera) return;
+  const question = `Switch ${camera.name} off? It is not watched until somebody switches it on again.`;
+  order(pathOf(camera), camera.why ? "" : question, `${camera.name} is switched ${camera.why ? "on" : "off"}.`);
 }
 
 function showCamera() {
@@ -111,6 +160,14 @@ function showCamera() {
   $("camera").hidden = !camera;
   if (!camera) return;
   $("camera-title").textContent = camera.name;
+  $("switch").textContent = camera.why ? "Switch on" : "Switch off";
+  $("switch").disabled = camera.by_hand === false;
+  $("camera-picture").hidden = Boolean(camera.why);
+  if (camera.why) {
+    const remedy = camera.by_hand ? "" : "; it is enabled there, not here";
+    $("camera-facts").replaceChildren(make("dt", "state"), make("dd", `${camera.why}${remedy}`));
+    return;
+  }
   $("camera-picture").setAttribute("aria-label", `what ${camera.name} shows`);
   const counts = (of) => Object.entries(of).filter(([, n]) => n).map(([key, n]) => `${key} ${n}`).join(", ") || "none";
   const facts = {
@@ -129,7 +186,7 @@ function showCamera() {
 
 function showCameraPicture(mosaic) {
   const camera = chosen();
-  if (!camera || camera.mosaic !== mosaic) return;
+  if (!camera || camera.why || camera.mosaic !== mosaic) return;
   const image = shots.get(mosaic).image, canvas = $("camera-picture");
   image.decode().then(() => {
     const w = image.naturalWidth / 2, h = image.naturalHeight / 2;
@@ -147,22 +204,44 @@ function row(...cells) {
   return made;
 }
 
+function linked(name) {
+  const link = make("a", name), cell = make("td");
+  link.href = `#camera=${name}`;
+  link.id = `row-${name}`;
+  cell.append(link);
+  return cell;
+}
+
 function showCameras() {
-  $("camera-rows").replaceChildren(...status.cameras.map((camera) => {
-    const [state, colour] = stateOf(camera), link = make("a", camera.name), name = make("td");
-    link.href = `#camera=${camera.name}`;
-    name.append(link);
+  const live = status.cameras.map((camera) => {
+    const [state, colour] = stateOf(camera);
     const unused = Object.entries(camera.frames_dropped).filter(([why]) => why !== "rate" && why !== "undecoded");
     const seen = Object.values(camera.sightings).reduce((a, b) => a + b, 0);
     return row(
-      name, make("td", state, colour), make("td", age(camera.since_s), "number"), make("td", camera.frame_wh.join(" × ")),
+      linked(camera.name), make("td", state, colour), make("td", age(camera.since_s), "number"), make("td", camera.frame_wh.join(" × ")),
       make("td", camera.frames_analyzed, "number"), make("td", unused.reduce((a, [, n]) => a + n, 0), "number"),
       make("td", seen, "number"), make("td", camera.flaws.join(", ") || "–"));
-  }));
+  });
+  const off = status.disabled.map((camera) => {
+    const why = make("td", camera.why, "wait");
+    why.colSpan = 7;
+    return row(linked(camera.name), why);
+  });
+  showRows($("camera-rows"), [...live, ...off]);
+}
+
+function restartButton(name) {
+  const button = make("button", "Restart"), path = `workers/${name}/restart`;
+  button.type = "button";
+  button.id = `restart-${name}`;
+  button.setAttribute("aria-label", `Restart ${name}`);
+  const question = `Restart ${name}? Others answer its mosaics meanwhile.`;
+  button.addEventListener("click", () => order(path, question, `${name} is being restarted.`));
+  return button;
 }
 
 function showWorkers() {
-  $("worker-rows").replaceChildren(...status.processes.map((each) => {
+  showRows($("worker-rows"), status.processes.map((each) => {
     const memory = make("td");
     if (each.memory_limit_mib) {
       const bar = make("progress", "", "quota");
@@ -173,11 +252,13 @@ function showWorkers() {
     memory.append(`${Math.round(each.memory_mib)}${each.memory_limit_mib ? ` of ${each.memory_limit_mib}` : ""} MiB`);
     const deaths = Object.entries(each.restarts).filter(([, n]) => n);
     const total = make("td", deaths.reduce((a, [, n]) => a + n, 0), "number");
+    const orders = make("td");
+    if (each.kind === "worker") orders.append(restartButton(each.name));
     total.title = deaths.map(([cause, n]) => `${cause}: ${n}`).join(", ");
     return row(
       make("td", each.name), make("td", each.device || "–"), make("td", each.phase, each.is_up ? "good" : "bad"), memory,
       make("td", each.generation, "number"), total, make("td", each.last_cause || "–"),
-      make("td", each.changed.join(", ").replaceAll("_", " ") || "–"));
+      make("td", each.changed.join(", ").replaceAll("_", " ") || "–"), orders);
   }));
 }
 
@@ -215,8 +296,7 @@ function listen() {
 
 async function refresh() {
   try {
-    const answer = await fetch("api/v1/status");
-    status = await answer.json();
+    status = await ask("status");
     $("words").textContent = status.words;
     $("words").className = status.is_ready ? "good" : "wait";
     $("notices").replaceChildren(...status.notices.map((notice) => make("li", notice)));
@@ -238,10 +318,12 @@ addEventListener("hashchange", () => {
     $("camera").scrollIntoView();
   }
 });
+$("switch").addEventListener("click", switchCamera);
+
 async function begin() {
   await refresh();
   const past = await Promise.all(
-    ["sightings?limit=20", "transitions"].map(async (what) => (await fetch(`api/v1/${what}`)).json()));
+    ["sightings?limit=20", "transitions"].map((what) => ask(what)));
   past[0].reverse().forEach(showSighting);
   past[1].reverse().forEach(showTransition);
   listen();

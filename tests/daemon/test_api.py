@@ -81,7 +81,7 @@ def test_the_document_describes_every_route(site: Site) -> None:
     status, found = site.get("/api/v1/openapi.json")
     assert status == 200
     one = ("cameras/{name}", "mosaics/{name}/picture")
-    several = ("status", "cameras", "mosaics", "workers", "sightings", "transitions", "events")
+    several = ("status", "cameras", "disabled", "mosaics", "workers", "sightings", "transitions", "events")
     assert set(found["paths"]) == {f"/api/v1/{path}" for path in (*one, *several)}
     assert found["components"]["schemas"]["Camera"]["properties"]["frame_wh"]
 
