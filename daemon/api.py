@@ -13,7 +13,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, HTTPException, Query, Request
 from fastapi.responses import Response, StreamingResponse
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, WithJsonSchema
 
 from daemon.pictures import Pictures
 from daemon.recent import Recent
@@ -57,6 +57,13 @@ _PICTURE: dict[int | str, dict[str, Any]] = {
 _NOT_FOUND: dict[int | str, dict[str, Any]] = {404: {"model": Fault}}
 
 
+_Pair = Annotated[
+    tuple[int, int],
+    # As a list of two: what reads such documents seldom knows `prefixItems`.
+    WithJsonSchema({"type": "array", "items": {"type": "integer"}, "minItems": 2, "maxItems": 2}),
+]
+
+
 class Camera(_View):
     """One camera."""
 
@@ -70,7 +77,7 @@ class Camera(_View):
     """Seconds in this condition."""
     is_asleep: bool
     flaws: tuple[str, ...]
-    frame_wh: tuple[int, int]
+    frame_wh: _Pair
     last_frame_at: float
     """Wall clock, seconds since 1970; 0 before the first."""
     key_frame_interval_s: float

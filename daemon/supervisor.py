@@ -317,6 +317,7 @@ class Supervisor:
             for mosaic in change.closings.get(name, ()):
                 self._tell(child, CloseMosaic(mosaic))
             self._open(child, change.openings.get(name, ()))
+        self.statistics = self._snapshot(now_s, self.statistics.loop_lag_s)  # whoever ordered it sees it at once
         self._notifier.ready(self._status)
 
     def _credit(self, child: Child, work: int) -> None:
