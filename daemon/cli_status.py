@@ -214,7 +214,10 @@ def find_daemon(
     from daemon.secrets import Secret, SecretSources
     from daemon.settings import load_settings
 
-    token = Secret(environ.get(token_env, "")) if token_env is not None else None
+    if token_env is not None and not environ.get(token_env):
+        why = f"the environment variable {token_env} is empty or not set"
+        raise typer.BadParameter(why, param_hint="--token-env")
+    token = Secret(environ[token_env]) if token_env is not None else None
     if url is not None:
         return Where(command, url.rstrip("/"), token)
     try:
@@ -247,6 +250,7 @@ def _open(where: Where, path: str, within_s: float) -> HTTPResponse:
     try:
         answer: HTTPResponse = urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=within_s)
     except urllib.error.HTTPError as error:
+        error.close()
         if error.code == 401:
             fail(
                 where.command, f"{url} wants the daemon's token: become a user who may read it, or say --token-env NAME"

@@ -355,6 +355,12 @@ def _daemon(now: Statistics, version: str) -> Iterator[Metric]:
         [((), now.reloads.last_success_at)],
     )
     yield gauge(
+        "mosaicd_cameras_switched_off",
+        "Cameras of the roster that a person has switched off: they have no series.",
+        (),
+        [((), sum(camera.by_hand for camera in now.disabled))],
+    )
+    yield gauge(
         "mosaicd_notices",
         "Standing conditions that a person should know; the log names them.",
         (),

@@ -2,11 +2,11 @@
 // Whatever comes from outside becomes text, never markup.
 "use strict";
 
-const STATUS_MS = 2000, PICTURE_MS = 700, SHOWN = 100;
+const STATUS_MS = 2000, PICTURE_MS = 700, TOLD_MS = 10000, SHOWN = 100;
 const $ = (id) => document.getElementById(id);
 const shots = new Map(); // by mosaic: {number, image, url}
 const asked = new Set(); // orders on their way
-let status = null;
+let status = null, hiding = 0;
 
 function make(tag, text = "", className = "") {
   const made = document.createElement(tag);
@@ -57,6 +57,8 @@ async function order(path, question, done) {
   asked.delete(path);
   $("told").textContent = words;
   $("told").hidden = false;
+  clearTimeout(hiding);
+  hiding = setTimeout(() => { $("told").hidden = true; }, TOLD_MS);
   await refresh();
 }
 

@@ -74,7 +74,13 @@ def test_each_list_is_there_alone(site: Site) -> None:
     assert site.get("/api/v1/cameras/front") == (200, whole["cameras"][0])
     assert site.get("/api/v1/mosaics") == (200, whole["mosaics"])
     assert site.get("/api/v1/workers") == (200, [each for each in whole["processes"] if each["kind"] == "worker"])
-    assert site.get("/api/v1/cameras/nobody")[0] == 404
+    assert site.get("/api/v1/cameras/nobody") == (404, {"detail": "there is no such camera in the roster"})
+    assert site.get("/api/v1/cameras/yard") == (404, {"detail": "this camera is not read: switched off"})
+    assert site.get("/api/v1/disabled") == (200, whole["disabled"])
+    assert [(each["name"], each["why"]) for each in whole["disabled"]] == [
+        ("yard", "switched off"),
+        ("roof", "disabled in the roster"),
+    ]
 
 
 def test_the_document_describes_every_route(site: Site) -> None:
@@ -153,6 +159,8 @@ def test_status_for_a_person(site: Site) -> None:
     assert ["m1", "cpu-0", "held"] in [row[:3] for row in rows]
     assert ["cpu-0", "cpu", "given_up"] in [row[:3] for row in rows]
     assert "notice: running on the last good roster" in out
+    assert ["yard", "-", "switched", "off"] in [row[:4] for row in rows]
+    assert ["roof", "-", "disabled", "in", "the", "roster"] in [row[:6] for row in rows]
 
 
 def test_status_for_programs(site: Site) -> None:

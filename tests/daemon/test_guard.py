@@ -6,14 +6,17 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
 import pytest
+from typer.testing import CliRunner
 
 from daemon.access import Access, make_access
 from daemon.api import make_api
 from daemon.apiorders import make_orders
+from daemon.cli import app as cli
 from daemon.inbox import Inbox
 from daemon.login import make_login
 from daemon.orders import (
@@ -235,3 +238,27 @@ def test_a_daemon_that_stops_says_so() -> None:
     with serving(reply=lambda _: Refused("the daemon is stopping")) as site:
         found = site.ask("POST", "/api/v1/workers/cpu-0/restart")
     assert (found.status, found.json["detail"]) == (409, "the daemon is stopping")
+
+
+def status_of(*args: str, **environ: str) -> tuple[int, str]:
+    result = CliRunner().invoke(cli, ["status", *args], env={"COLUMNS": "200", **environ})
+    assert TOKEN.reveal() not in result.output
+    return result.exit_code, result.stderr
+
+
+def test_the_command_line_sends_the_token_of_the_settings(guarded: Site, tmp_path: Path) -> None:
+    settings = tmp_path / "mosaicd.yaml"
+    http = f"{{address: 0.0.0.0, port: {guarded.port}, token: '${{HTTP_TOKEN}}'}}"
+    settings.write_text(f"model: {{name: a}}\nhttp: {http}\nsecrets_dir: .\n")
+    code, err = status_of("--settings", str(settings))
+    assert (code, "wants the daemon's token: become a user who may read it, or say --token-env" in err) == (1, True)
+    (tmp_path / "HTTP_TOKEN").write_text(TOKEN.reveal())
+    assert status_of("--settings", str(settings)) == (0, "")
+
+
+def test_the_command_line_sends_a_token_from_the_environment(guarded: Site) -> None:
+    url = f"http://127.0.0.1:{guarded.port}"
+    assert status_of("--url", url)[0] == 1
+    assert status_of("--url", url, "--token-env", "TOKEN", TOKEN=TOKEN.reveal()) == (0, "")
+    code, err = status_of("--url", url, "--token-env", "TOKEN")
+    assert (code, "the environment variable TOKEN is empty or not set" in err) == (2, True)

@@ -17,6 +17,7 @@ from daemon.statistics import (
     CameraStatistics,
     ChildStatistics,
     ConfigStatistics,
+    DisabledCamera,
     DiskSpace,
     Histogram,
     MosaicStatistics,
@@ -137,6 +138,7 @@ SNAPSHOT = Statistics(
     devices={"cpu:0": True, "cpu:1": False},
     roster="0123456789ab",
     config=(ConfigStatistics("cpu", "yolov4-tiny", "openvino", "bfloat16", "tiles"),),
+    disabled=(DisabledCamera("yard", by_hand=True), DisabledCamera("roof", by_hand=False)),
     notices=("running on the last good roster",),
 )
 EMPTY = Statistics(
@@ -265,6 +267,7 @@ def test_all_else_by_value() -> None:
         'mosaicd_config_reloads_total{result="applied"} 3.0',
         'mosaicd_config_reloads_total{result="refused"} 2.0',
         "mosaicd_config_last_reload_success_timestamp_seconds 1.7000001e+09",
+        "mosaicd_cameras_switched_off 1.0",
         "mosaicd_notices 1.0",
     ]
 

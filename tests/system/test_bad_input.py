@@ -124,7 +124,10 @@ def test_whoever_may_not_read_the_settings_asks_at_the_usual_address(folder):
     (folder / "closed").chmod(0)
     capabilities = "-dac_override,-dac_read_search"
     powerless = ("setpriv", "--bounding-set", capabilities, "--inh-caps", capabilities) if os.getuid() == 0 else ()
-    code = "import sys, pathlib, daemon.cli_status as cli; print(cli.find_daemon('status', pathlib.Path(sys.argv[1]), None, None, {}).base)"
+    code = (
+        "import sys, pathlib, daemon.cli_status as cli; "
+        "print(cli.find_daemon('status', pathlib.Path(sys.argv[1]), None, None, {}).base)"
+    )
     command = (*powerless, sys.executable, "-c", code, folder / "closed" / "mosaicd.yaml")
     result = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     (folder / "closed").chmod(0o700)

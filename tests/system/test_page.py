@@ -1,7 +1,6 @@
 """The live page in a real browser: what a person sees of a running daemon, and what stays outside."""
 
 import json
-import os
 import re
 import shutil
 import urllib.request
@@ -133,8 +132,6 @@ def test_a_camera_is_switched_off_and_on_by_the_keyboard_and_no_other_loses_a_fr
     expect(page.locator("#camera-facts")).to_have_text("stateswitched off")
     expect(page.locator("#words")).to_contain_text("4/5 cameras up")
     expect(page.locator("#words")).to_contain_text("1 switched off")
-    if folder := os.environ.get("MOSAICD_SCREENSHOTS"):
-        page.screenshot(path=f"{folder}/switched-off.png", full_page=True)
     seen = daemon.by("camera", ANALYZED)
     assert "cam-0" not in seen
     wait_until(
