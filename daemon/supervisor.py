@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from queue import SimpleQueue
-from typing import Protocol
 
 import msgspec
 
@@ -51,8 +50,8 @@ from daemon.records import Record
 from daemon.recovery import Recovery
 from daemon.reload import Reloader
 from daemon.seating import Seating
-from daemon.sinks.jsonl import SightedTile
-from daemon.statistics import NOTHING_YET, Reloads, SinkStatistics, Statistics
+from daemon.sinks.sink import Sink
+from daemon.statistics import NOTHING_YET, Reloads, Statistics
 from daemon.trust import UntrustworthyError, check_fits
 from daemon.verdict import Cause
 from daemon.workforce import WorkerStanding, Workforce
@@ -62,16 +61,6 @@ log = logging.getLogger(__name__)
 TURN_S = 0.1
 PUBLISH_S = 1.0
 CAPTURE = "capture"
-
-
-class Sink(Protocol):
-    """Where sightings go; it never blocks."""
-
-    def offer(self, tiles: list[SightedTile]) -> None:
-        """Take these tiles, or count them as dropped."""
-
-    def statistics(self) -> SinkStatistics:
-        """Return its counters."""
 
 
 class Supervisor:

@@ -13,12 +13,14 @@ from daemon.orders import Difference, NoSuchCamera, Refused, Reply, SwitchCamera
 from daemon.problems import Checked, Problem
 from daemon.reload import Outcome, Reloader, Switching, Trigger
 from daemon.roster import Roster
+from daemon.rostertext import RosterText, WrittenFile
 from daemon.switches import Switches
 from tests.daemon.test_change import job_of
 from tests.daemon.test_job import roster_of
 
 DEADLINE_S = 20.0
 TWO = roster_of("cameras:\n  c1: {url: 'rtsp://h/1'}\n  c2: {url: 'rtsp://h/2'}\n")
+TEXT = RosterText((WrittenFile("cameras.yaml", b"two"),), Checked(()))
 BROKEN: Checked[Roster] = Checked(None, (Problem("cameras.yaml", 1, 1, "", "it is broken"),))
 
 
@@ -26,17 +28,17 @@ BROKEN: Checked[Roster] = Checked(None, (Problem("cameras.yaml", 1, 1, "", "it i
 class Site:
     """A roster's file, and a loop that takes every job."""
 
-    text: bytes = b"two"
+    text: RosterText = TEXT
     roster: Checked[Roster] = field(default_factory=lambda: Checked(TWO))
     planned: list[list[str]] = field(default_factory=list)
     applied: list[Job] = field(default_factory=list)
     settled: list[Job] = field(default_factory=list)
     name: str = "cameras.yaml"
 
-    def read(self) -> Checked[bytes]:
-        return Checked(self.text)
+    def read(self) -> RosterText:
+        return self.text
 
-    def check(self, text: bytes) -> Checked[Roster]:
+    def check(self, text: RosterText) -> Checked[Roster]:
         return self.roster
 
     def plan(self, roster: Roster) -> Job:
@@ -46,7 +48,7 @@ class Site:
     def settle(self, job: Job) -> None:
         self.settled.append(job)
 
-    def remember(self, text: bytes, job: Job) -> None:
+    def remember(self, text: RosterText, job: Job) -> None:
         self.settled.append(job)
 
     def submit(self, job: Job, *, is_trial: bool) -> "Future[Difference]":
@@ -65,7 +67,7 @@ def site() -> Site:
 @pytest.fixture
 def reloader(site: Site, tmp_path: Path) -> Iterator[Reloader]:
     reloader = Reloader(site, site, TWO, Switches(tmp_path))
-    reloader.start(site.text)
+    reloader.start(site.text.digest)
     yield reloader
     assert reloader.stop(DEADLINE_S)
 
@@ -118,7 +120,7 @@ def test_a_name_that_an_applied_roster_no_longer_has_is_forgotten(site: Site, re
 
 
 def test_a_file_that_has_been_broken_since_keeps_nobody_from_switching(site: Site, reloader: Reloader) -> None:
-    site.roster, site.text = BROKEN, b"broken"
+    site.roster, site.text = BROKEN, RosterText((), Checked(None))
     assert reload(reloader).difference is None
     assert isinstance(switch(reloader, "c1", is_on=False), Switched)
     assert site.planned == [["c2"]]
