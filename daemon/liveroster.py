@@ -63,7 +63,8 @@ class LiveRoster:
     @property
     def name(self) -> str:
         """The file's, for sentences."""
-        return self._configuration.roster_path.name
+        name = self._configuration.roster_path.name
+        return f"{name}, or a file that it includes" if self.patterns else name
 
     def remember(self, text: RosterText, job: Job) -> None:
         """Keep roster and grouping for the next start."""

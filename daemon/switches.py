@@ -53,5 +53,5 @@ def after(
     if camera.enabled:
         return off - {order.name} if order.is_on else off | {order.name}
     if order.is_on:
-        return Refused(f"camera {order.name} is disabled in {file}: say `enabled: true` there, or take the line out")
+        return Refused(f"camera {order.name} is disabled in {file}: it has `enabled: false` there")
     return off  # it is off, and stays so until the roster says otherwise

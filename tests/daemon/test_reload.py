@@ -13,7 +13,7 @@ from daemon.orders import Difference, NoSuchCamera, Refused, Reply, SwitchCamera
 from daemon.problems import Checked, Problem
 from daemon.reload import Outcome, Reloader, Switching, Trigger
 from daemon.roster import Roster
-from daemon.rostertext import RosterText, WrittenFile
+from daemon.rostertext import RosterText
 from daemon.switches import Switches
 from tests.daemon.test_change import job_of
 from tests.daemon.test_job import roster_of
@@ -28,7 +28,6 @@ BROKEN: Checked[Roster] = Checked(None, (Problem("cameras.yaml", 1, 1, "", "it i
 class Site:
     """A roster's file, and a loop that takes every job."""
 
-    text: RosterText = TEXT
     roster: Checked[Roster] = field(default_factory=lambda: Checked(TWO))
     planned: list[list[str]] = field(default_factory=list)
     applied: list[Job] = field(default_factory=list)
@@ -36,7 +35,7 @@ class Site:
     name: str = "cameras.yaml"
 
     def read(self) -> RosterText:
-        return self.text
+        return RosterText((), Checked(()))
 
     def check(self, text: RosterText) -> Checked[Roster]:
         return self.roster
@@ -67,7 +66,7 @@ def site() -> Site:
 @pytest.fixture
 def reloader(site: Site, tmp_path: Path) -> Iterator[Reloader]:
     reloader = Reloader(site, site, TWO, Switches(tmp_path))
-    reloader.start(site.text.digest)
+    reloader.start(b"")
     yield reloader
     assert reloader.stop(DEADLINE_S)
 
@@ -120,7 +119,7 @@ def test_a_name_that_an_applied_roster_no_longer_has_is_forgotten(site: Site, re
 
 
 def test_a_file_that_has_been_broken_since_keeps_nobody_from_switching(site: Site, reloader: Reloader) -> None:
-    site.roster, site.text = BROKEN, RosterText((), Checked(None))
+    site.roster = BROKEN
     assert reload(reloader).difference is None
     assert isinstance(switch(reloader, "c1", is_on=False), Switched)
     assert site.planned == [["c2"]]

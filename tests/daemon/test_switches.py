@@ -38,7 +38,7 @@ def test_an_order_makes_what_is_off(name: str, is_on: bool, off: set[str], expec
 def test_what_the_roster_disables_is_enabled_there() -> None:
     found = after(SwitchCamera("roof", True), ROSTER, frozenset(), "cameras.yaml")
     assert isinstance(found, Refused)
-    assert found.why == "camera roof is disabled in cameras.yaml: say `enabled: true` there, or take the line out"
+    assert found.why == "camera roof is disabled in cameras.yaml: it has `enabled: false` there"
 
 
 @pytest.mark.parametrize("is_on", [True, False])
