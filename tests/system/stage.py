@@ -61,6 +61,8 @@ class Daemon:
     def __init__(self, folder: Path, process: subprocess.Popen[bytes]) -> None:
         self.folder = folder
         self.process = process
+        self.token = ""
+        """What its HTTP asks for, if anything."""
         self._port = 0
 
     @property
@@ -91,8 +93,10 @@ class Daemon:
 
     def get(self, path: str) -> tuple[int, str]:
         """Return status and body of a GET."""
+        headers = {"Authorization": f"Bearer {self.token}"} if self.token else {}
+        request = urllib.request.Request(f"http://127.0.0.1:{self.port}{path}", headers=headers)
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=10) as answer:
+            with urllib.request.urlopen(request, timeout=10) as answer:
                 return answer.status, answer.read().decode()
         except urllib.error.HTTPError as error:
             return error.code, error.read().decode()

@@ -2,10 +2,12 @@
 
 import base64
 import re
+import urllib.request
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from hashlib import md5
 from pathlib import Path
+from typing import Any
 
 MARK = "pl4ntedSecret"
 """In each password; letters and digits alone, so that no percent-encoding, JSON or HTML changes it."""
@@ -74,3 +76,19 @@ def process_shows(pid: int) -> dict[str, bytes]:
 def may_dump_core(limits: str) -> bool:
     """Whether a process with these limits (proc(5)) would leave a core with all that it knows when it crashes."""
     return re.search(r"^Max core file size\s+0\s+0\s", limits, re.MULTILINE) is None
+
+
+def fetch(port: int, path: str, token: str, form: bytes | None = None) -> tuple[int, bytes, bytes]:
+    """Ask 127.0.0.1; return status, body and headers of whatever is answered."""
+    headers = {"Authorization": f"Bearer {token}"}
+    request = urllib.request.Request(f"http://127.0.0.1:{port}{path}", form, headers)
+    opener = urllib.request.build_opener(Whatever)
+    with opener.open(request, timeout=10) as answer:
+        return answer.status, answer.read(), bytes(answer.headers)
+
+
+class Whatever(urllib.request.HTTPErrorProcessor):
+    """Takes each status for an answer."""
+
+    def http_response(self, request: Any, response: Any) -> Any:
+        return response

@@ -8,7 +8,6 @@ import socket
 import subprocess
 import sys
 import urllib.parse
-import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -28,13 +27,15 @@ from simulator.footage import Footage
 from simulator.thread import ServerThread
 from tests.system.colours import Model
 from tests.system.stage import Daemon, moving_clip, processes, running, settings_text, small_settings, wait_until
-from tests.system.sweep import MARK, below, digest_keys, files_below, leaks, may_dump_core, process_shows
+from tests.system.sweep import MARK, below, digest_keys, fetch, files_below, leaks, may_dump_core, process_shows
 
 pytestmark = pytest.mark.slow
 
 GOOD = ("basic", "digest", "literal", "in-url", "in-url-from", "query", "query-from", "detect", "http")
 REFUSED = ("wrong", "wrong-basic", "wrong-http")
 FAILING = (*REFUSED, "closed", "absent", "sound", "elsewhere", "silent")
+TOKEN = f"{MARK}-0123456789-0123456789-0123456789"
+"""Of the daemon's own HTTP."""
 MALFORMED = {
     "unknown": "unknown: {{url: 'rtsp://h/x', pasword: '{1}'}}",
     "nested": "nested: {{url: 'rtsp://h/x', password: {{text: '{1}'}}}}",
@@ -90,29 +91,17 @@ class Scene:
         self.shown[own] = bytes(self.shown[own]).replace(secret("environ").encode(), b"")
         return True
 
-    def ask(self, path: str) -> None:
-        """Take in what is answered, headers and all."""
-        status, body, headers = fetch(self.daemon.port, path)
-        self.shown[f"GET {path} ({status})"] = headers + body
+    def ask(self, path: str, token: str = TOKEN, form: bytes | None = None) -> int:
+        """Take in what is answered, headers and all; return the status."""
+        status, body, headers = fetch(self.daemon.port, path, token, form)
+        self.shown[f"{path} ({status}, {token == TOKEN})"] = headers + body
+        return status
 
     def tell(self, cameras: Mapping[str, Any] | str) -> None:
         """Save another roster."""
-        text = cameras if isinstance(cameras, str) else json.dumps({"defaults": {"decode": "all"}, "cameras": cameras})
+        whole = {"include": "cameras.d/*.yaml", "defaults": {"decode": "all"}, "cameras": cameras}
+        text = cameras if isinstance(cameras, str) else json.dumps(whole)
         (self.daemon.folder / "cameras.yaml").write_text(text)
-
-
-def fetch(port: int, path: str) -> tuple[int, bytes, bytes]:
-    request = urllib.request.Request(f"http://127.0.0.1:{port}{path}")
-    opener = urllib.request.build_opener(Whatever)
-    with opener.open(request, timeout=10) as answer:
-        return answer.status, answer.read(), bytes(answer.headers)
-
-
-class Whatever(urllib.request.HTTPErrorProcessor):
-    """Takes each status for an answer."""
-
-    def http_response(self, request: Any, response: Any) -> Any:
-        return response
 
 
 def specs(small: Footage, jpeg: Footage) -> list[CameraSpec]:
@@ -181,6 +170,7 @@ def sources(folder: Path) -> dict[str, str]:
         ("credentials", "BASIC", secret("basic")),
         ("secrets", "DIGEST", secret("digest")),
         ("secrets", "QUERY", f"{MARK}-from"),
+        ("secrets", "TOKEN", TOKEN),
     ):
         (folder / place).mkdir(exist_ok=True)
         (folder / place / name).write_text(text + "\n")
@@ -199,6 +189,7 @@ def staged(folder: Path, model: Model) -> Iterator[Scene]:
     settings = small_settings(model, open_timeout_s=1) | {
         "devices": {"cpu": {"workers": 1, "threads": 1}},
         "secrets_dir": str(folder / "secrets"),
+        "http": {"port": 0, "token": "${TOKEN}"},
         "logging": {"level": "debug", "format": "json"},
         "sinks": {"jsonl": {"empty": True}},
     }
@@ -209,6 +200,7 @@ def staged(folder: Path, model: Model) -> Iterator[Scene]:
         nobody.bind(("127.0.0.1", 0))  # and does not listen
         cameras = roster(server, nobody.getsockname()[1])
         daemon = stack.enter_context(running(folder, model, cameras, settings=settings, environ=environ))
+        daemon.token = TOKEN
         yield Scene(daemon, cameras, environ)
 
 
@@ -227,7 +219,9 @@ def test_a_password_is_shown_to_nobody(tmp_path: Path, colour_model: Model) -> N
     scene.shown |= files(tmp_path)
     scene.shown |= refusal(tmp_path, colour_model, scene.environ)
 
-    users = [("viewer", secret(way)) for way in (*scene.cameras, "environ", "another", "literal-changed", "typed")]
+    users = [
+        ("viewer", secret(way)) for way in (*scene.cameras, "environ", "another", "literal-changed", "more", "typed")
+    ]
     assert leaks(scene.shown, digest_keys(users, [REALM])) == []
     assert scene.cores == set()
 
@@ -269,6 +263,11 @@ def reload_roster(scene: Scene) -> None:
         )
     other = {name: {**camera, "fps": 1} for name, camera in scene.cameras.items()}
     other["literal"]["password"] = secret("literal-changed")
+    included = daemon.folder / "cameras.d"
+    included.mkdir()
+    (included / "more.yaml").write_text(
+        json.dumps({"cameras": {"more": {**other["wrong"], "password": secret("more")}}})
+    )
     scene.tell(other)
     wait_until(lambda: daemon.total("mosaicd_config_reloads_total", result="applied"), lambda: daemon.log[-5000:])
     wait_until(
@@ -289,7 +288,7 @@ def rosters() -> list[str]:
 def look_at_http(scene: Scene) -> None:
     """Ask for everything that there is, and for what there is not."""
     port = scene.daemon.port
-    described = json.loads(fetch(port, "/api/v1/openapi.json")[1])
+    described = json.loads(fetch(port, "/api/v1/openapi.json", TOKEN)[1])
     paths = [path for path, ways in described["paths"].items() if "get" in ways and not path.endswith("/events")]
     assert "/api/v1/cameras/{name}" in paths
     names = [*scene.cameras, "m1", "m4", "nobody"]
@@ -297,8 +296,11 @@ def look_at_http(scene: Scene) -> None:
         for name in names if "{" in path else [""]:
             scene.ask(re.sub(r"\{\w+\}", name, path))
     scene.ask("/api/v1/sightings?limit=x")
+    other = TOKEN.replace("0", "1")
+    assert scene.ask("/api/v1/status", other) == 401
+    assert scene.ask("/login", other, f"token={other}".encode()) >= 400
     for name in scene.cameras:
-        assert scene.shown[f"GET /api/v1/cameras/{name} (200)"]
+        assert scene.shown[f"/api/v1/cameras/{name} (200, True)"]
 
 
 def commands(scene: Scene) -> dict[str, str]:
@@ -311,7 +313,8 @@ def commands(scene: Scene) -> dict[str, str]:
     typed = f"rtsp://viewer:{quote(secret('typed'), safe='')}@127.0.0.1:{{}}/?{in_query('typed')}"
     here = urllib.parse.urlsplit(scene.cameras["basic"]["url"]).port
     there = urllib.parse.urlsplit(scene.cameras["closed"]["url"]).port
-    url = ("--url", f"http://127.0.0.1:{scene.daemon.port}")
+    url = ("--token-env", "HTTP", "--url", f"http://127.0.0.1:{scene.daemon.port}")
+    environ = {**scene.environ, "HTTP": TOKEN}
     scene.tell({**scene.cameras, "new": {"url": typed.format(here)}})
     camera, typing = ("camera", "test", "--seconds", "1", *settings), ("camera", "test", "--seconds", "1")
     quick = [
@@ -335,14 +338,14 @@ def commands(scene: Scene) -> dict[str, str]:
         (*typing, typed.format(there)),
     ]
     (folder / "typed").mkdir()
-    return type_here(quick, scene.environ) | type_apart(slow, folder / "typed", scene.environ)
+    return type_here(quick, environ) | type_apart(slow, folder / "typed", environ)
 
 
 def type_here(lines: Sequence[Sequence[str]], environ: Mapping[str, str]) -> dict[str, str]:
     """Run commands in this process; return what they printed."""
     shown = {}
     for line in lines:
-        result = CliRunner(env=environ).invoke(cli, list(line))
+        result = CliRunner(env=environ).invoke(cli, list(line), obj={**os.environ, **environ})
         assert result.exception is None or isinstance(result.exception, SystemExit), line
         assert result.output, line
         shown[f"mosaicd {' '.join(line)}"] = result.output
@@ -380,7 +383,7 @@ def files(folder: Path) -> dict[str, bytes]:
     kept = folder / "state" / "last-good.json"
     assert kept.stat().st_mode & 0o777 == 0o600
     text = kept.read_text()
-    assert "${BASIC}" in text and f"{MARK}-literal" in text
+    assert "${BASIC}" in text and f"{MARK}-literal" in text and f"{MARK}-more" in text
     assert not any(f"{MARK}-{way}" in text for way in ("basic", "digest", "environ", "from"))
     written = [path for place in ("state", "tmp", "typed") for path in files_below(folder / place) if path != kept]
     assert written
