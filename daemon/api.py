@@ -212,14 +212,15 @@ def make_api(read: Callable[[], Statistics], recent: Recent, pictures: Pictures,
     async def picture(
         name: str,
         after: Annotated[int, Query(ge=0, description="Only one newer than this number is wanted.")] = 0,
+        within_s: Annotated[float, Query(ge=0, le=PICTURE_S, description="How long to wait for one.")] = PICTURE_S,
     ) -> Response:
         """What the mosaic shows, boxes drawn: drawn only while somebody asks. Its number is its ETag.
 
-        204 where none has come in two seconds: nothing moves, or nobody answers the mosaic.
+        204 where none has come in that time: nothing moves, or nobody answers the mosaic.
         """
         if name not in {mosaic.name for mosaic in read().mosaics}:
             raise HTTPException(404, "there is no such mosaic")
-        for _ in range(int(PICTURE_S / POLL_S)):
+        for left in range(int(within_s / POLL_S), -1, -1):
             shot = pictures.ask(name)
             if shot is not None and shot.number > after:
                 headers = {
@@ -228,7 +229,8 @@ def make_api(read: Callable[[], Statistics], recent: Recent, pictures: Pictures,
                     "Last-Modified": formatdate(shot.at, usegmt=True),
                 }
                 return Response(shot.jpeg, media_type="image/jpeg", headers=headers)
-            await asyncio.sleep(POLL_S)
+            if left:
+                await asyncio.sleep(POLL_S)
         return Response(status_code=204)
 
     @api.get("/workers")
@@ -273,9 +275,9 @@ async def _events(recent: Recent, has_gone: Callable[[], Any]) -> AsyncIterator[
     while not await has_gone():
         found = [(number, "sighting", line) for number, tile in recent.sightings(last) if (line := _line(tile))]
         found += [(number, "transition", json.dumps(asdict(each))) for number, each in recent.transitions(last)]
-        for number, kind, data in sorted(found):
-            yield f"id: {number}\nevent: {kind}\ndata: {data}\n\n"
-            last = max(last, number)
+        if found:
+            last = max(last, *(number for number, _, _ in found))
+            yield "".join(f"id: {number}\nevent: {kind}\ndata: {data}\n\n" for number, kind, data in sorted(found))
         silent_s = 0.0 if found else silent_s + POLL_S
         if silent_s >= KEEP_ALIVE_S:
             silent_s = 0.0

@@ -2,10 +2,14 @@
 // Whatever comes from outside becomes text, never markup.
 "use strict";
 
-const STATUS_MS = 2000, PICTURE_MS = 700, TOLD_MS = 10000, SHOWN = 100;
+const STATUS_MS = 2000, PICTURE_MS = 700, SIGHTINGS_MS = 1000, PATIENCE_MS = 10000, AGAIN_MS = 10000, TOLD_MS = 10000, SHOWN = 100;
+const PAUSE_MS = 10000; // what a camera sees after a longer pause is a line of its own
 const $ = (id) => document.getElementById(id);
 const shots = new Map(); // by mosaic: {number, image, url}
+const fresh = new Map(); // by camera: its newest sighting that is not shown yet
+const lines = new Map(); // by camera: {item, from, last} of its newest line of sightings
 const asked = new Set(); // orders on their way
+let events = null;
 let status = null, hiding = 0;
 
 function make(tag, text = "", className = "") {
@@ -29,7 +33,9 @@ function clock(moment) {
 }
 
 function stateOf(camera) {
-  if (!camera.is_up) return [camera.reason || camera.state, camera.state === "connecting" ? "wait" : "bad"];
+  if (camera.state === "stalled") return [camera.reason === "frozen" ? "frozen" : "stalled", "bad"];
+  if (!camera.is_up && camera.reason) return [`down: ${camera.reason}`, "bad"];
+  if (!camera.is_up) return [camera.state, "wait"];
   if (camera.flaws.length) return [camera.flaws.join(", "), "wait"];
   return camera.is_asleep ? ["asleep", "good"] : ["live", "good"];
 }
@@ -37,7 +43,7 @@ function stateOf(camera) {
 // --- what is asked of the daemon ---
 
 async function ask(path, method = "GET") {
-  const answer = await fetch(`api/v1/${path}`, { method });
+  const answer = await fetch(`api/v1/${path}`, { method, signal: AbortSignal.timeout(PATIENCE_MS) });
   if (answer.status === 401) location.assign("login");
   const found = await answer.json();
   if (answer.ok) return found;
@@ -73,66 +79,78 @@ function showRows(body, rows) {
 
 function figureOf(mosaic) {
   const id = `mosaic-${mosaic.name}`;
-  let figure = $(id);
-  if (figure) return figure;
-  figure = make("figure");
+  if ($(id)) return $(id);
+  const figure = make("figure"), picture = make("div", "", "picture"), image = make("img"), tiles = make("div", "", "tiles");
   figure.id = id;
-  const picture = make("div", "", "picture"), image = make("img"), tiles = make("div", "", "tiles");
   image.alt = `mosaic ${mosaic.name}`;
+  tiles.append(...mosaic.cameras.map(() => {
+    const tile = make("a");
+    tile.append(make("b"), make("i"));
+    return tile;
+  }));
   picture.append(image, tiles);
   figure.append(picture, make("figcaption"));
   $("wall").append(figure);
   shots.set(mosaic.name, { number: 0, image, url: "" });
-  look(mosaic.name);
   return figure;
+}
+
+// A tile stays the same element, so that it keeps the focus.
+function showTile(tile, name, camera) {
+  const [state, colour] = camera ? stateOf(camera) : ["empty", "none"];
+  if (camera) tile.href = `#camera=${name}`;
+  else tile.removeAttribute("href");
+  tile.className = colour;
+  tile.firstChild.textContent = name || "";
+  tile.lastChild.textContent = state;
 }
 
 function showMosaics(cameras) {
   const names = new Set(status.mosaics.map((mosaic) => mosaic.name));
   for (const [name, shot] of shots) {
     if (names.has(name)) continue;
-    if (shot.url) URL.revokeObjectURL(shot.url);
+    URL.revokeObjectURL(shot.url);
     shots.delete(name);
     $(`mosaic-${name}`).remove();
   }
   for (const mosaic of status.mosaics) {
-    const figure = figureOf(mosaic);
-    const tiles = mosaic.cameras.map((name) => {
-      if (!name || !cameras.has(name)) return make("span");
-      const [state, colour] = stateOf(cameras.get(name));
-      const tile = make("a", "", state === "live" ? "live" : "");
-      tile.href = `#camera=${name}`;
-      tile.append(make("b", name), make("i", state, colour));
-      return tile;
-    });
-    const shown = figure.querySelector(".tiles");
-    if (!shown.contains(document.activeElement)) shown.replaceChildren(...tiles);
+    const figure = figureOf(mosaic), tiles = figure.querySelector(".tiles").children;
+    mosaic.cameras.forEach((name, index) => showTile(tiles[index], name, cameras.get(name)));
     const words = mosaic.apart || (mosaic.is_answered ? "" : "not answered");
     const shed = mosaic.shed_ratio > 0.1 ? ` · ${Math.round(100 * mosaic.shed_ratio)} % shed` : "";
+    figure.classList.toggle("old", Boolean(words));
     figure.querySelector("figcaption").replaceChildren(
       make("b", mosaic.name), make("span", `${mosaic.worker || "no worker"}${shed}`),
-      make("span", words || `${mosaic.last_answer_age_s.toFixed(1)} s ago`, words ? "bad" : ""));
+      make("span", words || `answered ${mosaic.last_answer_age_s.toFixed(1)} s ago`, words ? "bad" : ""));
   }
 }
 
-async function look(name) {
-  while (shots.has(name)) {
-    const shot = shots.get(name);
-    if (!document.hidden) {
-      try {
-        const answer = await fetch(`api/v1/mosaics/${encodeURIComponent(name)}/picture?after=${shot.number}`);
-        if (answer.status === 200) {
-          shot.number = Number(answer.headers.get("etag").replaceAll('"', ""));
-          const before = shot.url;
-          shot.url = URL.createObjectURL(await answer.blob());
-          shot.image.src = shot.url;
-          if (before) URL.revokeObjectURL(before);
-          showCameraPicture(name);
-        }
-      } catch { /* the status says that the daemon is gone */ }
-    }
-    await new Promise((done) => setTimeout(done, PICTURE_MS));
+// Only what is on the screen is asked for, and what nobody asks for is not drawn.
+function isWanted(name, image) {
+  const camera = chosen(), { top, bottom, height } = image.getBoundingClientRect();
+  return camera ? camera.mosaic === name : height > 0 && bottom > 0 && top < innerHeight;
+}
+
+async function look() {
+  if (!document.hidden) {
+    const wanted = [...shots].filter(([name, shot]) => isWanted(name, shot.image));
+    // One that fails is asked for again; the status says that the daemon is gone.
+    await Promise.allSettled(wanted.map(([name, shot]) => lookAt(name, shot)));
   }
+  setTimeout(look, PICTURE_MS);
+}
+
+async function lookAt(name, shot) {
+  const path = `api/v1/mosaics/${encodeURIComponent(name)}/picture?within_s=0&after=${shot.number}`;
+  const answer = await fetch(path, { signal: AbortSignal.timeout(PATIENCE_MS) });
+  if (answer.status !== 200) return;
+  const content = await answer.blob();
+  if (shots.get(name) !== shot) return;
+  URL.revokeObjectURL(shot.url);
+  shot.number = Number(answer.headers.get("etag").replaceAll('"', ""));
+  shot.url = URL.createObjectURL(content);
+  shot.image.src = shot.url;
+  showCameraPicture(name);
 }
 
 // --- one camera ---
@@ -160,6 +178,7 @@ function switchCamera() {
 function showCamera() {
   const camera = chosen();
   $("camera").hidden = !camera;
+  $("mosaics").hidden = Boolean(camera);
   if (!camera) return;
   $("camera-title").textContent = camera.name;
   $("switch").textContent = camera.why ? "Switch on" : "Switch off";
@@ -272,12 +291,21 @@ function add(list, item) {
 }
 
 function showSighting(event) {
-  const best = new Map();
-  for (const seen of event.sightings) best.set(seen.label, [...(best.get(seen.label) || []), seen.score]);
-  const words = [...best].map(([label, scores]) => `${scores.length} ${label} (${Math.max(...scores).toFixed(2)})`);
-  const item = make("li");
-  item.append(clock(event.captured_at), `${event.camera}: ${words.join(", ")}`);
-  add($("sightings"), item);
+  const found = new Map(), at = Date.parse(event.captured_at), known = lines.get(event.camera);
+  for (const seen of event.sightings) found.set(seen.label, [...(found.get(seen.label) || []), seen.score]);
+  const words = [...found].map(([label, scores]) => `${scores.length} ${label} (${Math.max(...scores).toFixed(2)})`);
+  const goesOn = known && known.item.isConnected && at - known.last < PAUSE_MS;
+  const line = goesOn ? known : { item: make("li"), from: at };
+  line.last = at;
+  lines.set(event.camera, line);
+  const since = at - line.from >= 1000 ? make("span", ` for ${age((at - line.from) / 1000)}`, "faint") : "";
+  line.item.replaceChildren(clock(line.from), make("b", event.camera), ` ${words.join(", ")}`, since);
+  if (!goesOn) add($("sightings"), line.item);
+}
+
+function showFresh() {
+  for (const event of fresh.values()) showSighting(event);
+  fresh.clear();
 }
 
 function showTransition(event) {
@@ -288,10 +316,28 @@ function showTransition(event) {
   add($("transitions"), item);
 }
 
+async function showPast() {
+  const [sightings, transitions] = await Promise.all(
+    ["sightings?limit=100", "transitions"].map((what) => ask(what)));
+  for (const list of ["sightings", "transitions"]) $(list).replaceChildren();
+  sightings.reverse().forEach(showSighting);
+  transitions.reverse().forEach(showTransition);
+}
+
+// While nobody sees the page nothing is sent; what came meanwhile is shown then.
 function listen() {
-  const events = new EventSource("api/v1/events");
-  events.addEventListener("sighting", (event) => showSighting(JSON.parse(event.data)));
+  events?.close();
+  if (document.hidden) return;
+  events = new EventSource("api/v1/events");
+  events.addEventListener("open", () => showPast().catch(() => {}));
+  events.addEventListener("sighting", (event) => {
+    const told = JSON.parse(event.data);
+    fresh.set(told.camera, told);
+  });
   events.addEventListener("transition", (event) => showTransition(JSON.parse(event.data)));
+  events.addEventListener("error", () => {
+    if (events.readyState === EventSource.CLOSED) setTimeout(listen, AGAIN_MS);
+  });
 }
 
 // --- all of it ---
@@ -315,21 +361,24 @@ async function refresh() {
 
 addEventListener("hashchange", () => {
   showCamera();
-  if (chosen()) {
-    showCameraPicture(chosen().mosaic);
-    $("camera").scrollIntoView();
+  const camera = chosen();
+  if (camera) {
+    showCameraPicture(camera.mosaic);
+    scrollTo(0, 0);
+    $("camera-title").focus();
+  } else {
+    document.querySelector(location.hash || "main")?.scrollIntoView();
   }
 });
 $("switch").addEventListener("click", switchCamera);
+document.addEventListener("visibilitychange", listen);
 
 async function begin() {
   await refresh();
-  const past = await Promise.all(
-    ["sightings?limit=20", "transitions"].map((what) => ask(what)));
-  past[0].reverse().forEach(showSighting);
-  past[1].reverse().forEach(showTransition);
   listen();
+  look();
+  setInterval(() => document.hidden || refresh(), STATUS_MS);
+  setInterval(showFresh, SIGHTINGS_MS);
 }
 
 begin();
-setInterval(() => document.hidden || refresh(), STATUS_MS);
