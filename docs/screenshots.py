@@ -33,7 +33,7 @@ if __name__ == "__main__":
     sys.path[0] = str(Path(__file__).parents[1])
 
 from bench.main_job import scrape, total
-from bench.recovery import worker_pid
+from bench.recovery import total_mib, worker_pid
 from bench.simulated import run_daemon, simulated
 from daemon.clioptions import cache_folder
 from daemon.demo import Process, free_port, settings_text
@@ -47,14 +47,15 @@ START_S = 600.0
 FAULTS = {
     "cam-07": {"kind": "not_found"},
     "cam-12": {"kind": "freeze"},
-    "cam-18": {"kind": "black"},
+    "cam-18": {"kind": "blind"},
     "cam-21": {"kind": "hang"},
     "cam-30": {"kind": "unauthorized"},
 }
 SHOWN_BY_S = 60.0
 """By then all faults are told of."""
+QUOTA_MIB = 512
+"""Of each worker, so that there is a bar to be seen."""
 DESK, PHONE = {"width": 1440, "height": 900}, {"width": 390, "height": 844}
-MOST_BYTES = 250_000
 
 
 @contextmanager
@@ -64,7 +65,9 @@ def staged(folder: Path) -> Iterator[tuple[Process, int, int]]:
     scenes = ["--scenes-folder", str(cache / "scenes"), "--control", str(control)]
     (folder / "state").mkdir()
     material = find_material(DemoOptions(cache_dir=cache))
-    settings = json.loads(settings_text(material, folder, cache, port)) | {"roster": "shown.yaml"}
+    memory = {"fraction": QUOTA_MIB / total_mib()}
+    settings = json.loads(settings_text(material, folder, cache, port))
+    settings |= {"roster": "shown.yaml", "mosaic": {"fps": 1}, "devices": {"cpu": {"workers": 2, "memory": memory}}}
     (folder / "mosaicd.yaml").write_text(json.dumps(settings))
     with ExitStack() as started:
         started.enter_context(simulated(folder, CAMERAS, scenes, START_S))
@@ -122,7 +125,7 @@ def live_page(browser: Browser, port: int, to: Path) -> None:
     keep(page.screenshot(), to / "camera.jpg")
     page.goto("#workers")
     time.sleep(1.0)
-    keep(page.screenshot(), to / "workers.png")
+    keep(page.screenshot(), to / "workers.webp")
     page.close()
     page = open_page(browser, url, PHONE, "dark", 2.0)
     page.goto("")
@@ -143,7 +146,7 @@ def console_page(browser: Browser, url: str, range_s: float, to: Path) -> None:
     page.goto(f"/consoles/mosaicd.html?range={range_s:.0f}")
     expect(page.locator("figure svg path").first).to_be_attached(timeout=30_000)
     time.sleep(2.0)
-    keep(page.screenshot(full_page=True), to / "console.png")
+    keep(page.screenshot(full_page=True), to / "console.webp")
     page.close()
 
 
@@ -156,14 +159,14 @@ def terminal(browser: Browser, port: int, to: Path) -> None:
     console.print(Text("$ mosaicd status"), Text.from_ansi(printed), sep="\n")
     page = browser.new_page()
     page.set_content(console.export_svg(title="mosaicd status"))
-    keep(page.locator("svg").screenshot(), to / "status.png")
+    keep(page.locator("svg").screenshot(), to / "status.webp")
     page.close()
 
 
 def keep(png: bytes, path: Path) -> None:
-    """Write a picture as its name says; JPEG where it shows footage."""
+    """Write a picture as its name says: JPEG where it shows scenes, else WebP without loss."""
     picture = cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_COLOR)
-    parameters = [cv2.IMWRITE_JPEG_QUALITY, 80] if path.suffix == ".jpg" else [cv2.IMWRITE_PNG_COMPRESSION, 9]
+    parameters = [cv2.IMWRITE_JPEG_QUALITY, 80] if path.suffix == ".jpg" else [cv2.IMWRITE_WEBP_QUALITY, 101]
     cv2.imwrite(str(path), picture, parameters)
     print(f"{path}: {path.stat().st_size / 1000:.0f} kB")
 

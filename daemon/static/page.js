@@ -2,7 +2,7 @@
 // Whatever comes from outside becomes text, never markup.
 "use strict";
 
-const STATUS_MS = 2000, PICTURE_MS = 700, SIGHTINGS_MS = 1000, PATIENCE_MS = 10000, AGAIN_MS = 10000, TOLD_MS = 10000, SHOWN = 100;
+const STATUS_MS = 2000, PICTURE_MS = 750, SIGHTINGS_MS = 1000, PATIENCE_MS = 10000, AGAIN_MS = 10000, TOLD_MS = 10000, SHOWN = 100;
 const PAUSE_MS = 10000; // what a camera sees after a longer pause is a line of its own
 const $ = (id) => document.getElementById(id);
 const shots = new Map(); // by mosaic: {number, image, url}
@@ -121,7 +121,7 @@ function showMosaics(cameras) {
     figure.classList.toggle("old", Boolean(words));
     figure.querySelector("figcaption").replaceChildren(
       make("b", mosaic.name), make("span", `${mosaic.worker || "no worker"}${shed}`),
-      make("span", words || `answered ${mosaic.last_answer_age_s.toFixed(1)} s ago`, words ? "bad" : ""));
+      make("span", words || `answer ${mosaic.last_answer_age_s.toFixed(1)} s ago`, words ? "bad" : ""));
   }
 }
 
@@ -210,10 +210,14 @@ function showCameraPicture(mosaic) {
   if (!camera || camera.why || camera.mosaic !== mosaic) return;
   const image = shots.get(mosaic).image, canvas = $("camera-picture");
   image.decode().then(() => {
-    const w = image.naturalWidth / 2, h = image.naturalHeight / 2;
+    // Its tile, without the bars that make up for another shape.
+    const tileW = image.naturalWidth / 2, tileH = image.naturalHeight / 2, [frameW, frameH] = camera.frame_wh;
+    const scale = frameW ? Math.min(tileW / frameW, tileH / frameH) : 0;
+    const w = Math.round(frameW * scale) || tileW, h = Math.round(frameH * scale) || tileH;
+    const x = (camera.tile % 2) * tileW + Math.round((tileW - w) / 2), y = (camera.tile >> 1) * tileH + Math.round((tileH - h) / 2);
     canvas.width = w;
     canvas.height = h;
-    canvas.getContext("2d").drawImage(image, (camera.tile % 2) * w, (camera.tile >> 1) * h, w, h, 0, 0, w, h);
+    canvas.getContext("2d").drawImage(image, x, y, w, h, 0, 0, w, h);
   }, () => {});
 }
 
