@@ -26,7 +26,7 @@ def make_page() -> APIRouter:
     for path, (name, kind) in _FILES.items():
         content = files("daemon.static").joinpath(name).read_bytes()
 
-        def answer(content: bytes = content, kind: str = kind) -> Response:
+        async def answer(content: bytes = content, kind: str = kind) -> Response:
             return Response(content, media_type=f"{kind}; charset=utf-8", headers=headers)
 
         page.add_api_route(f"/{path}", answer, methods=["GET"])
