@@ -18,10 +18,9 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -79,7 +78,7 @@ def staged(folder: Path) -> Iterator[tuple[Process, int, int]]:
         yield daemon, port, control
 
 
-def wait(condition: Any, within_s: float) -> None:
+def wait(condition: Callable[[], object], within_s: float) -> None:
     """Wait for a condition. Raises TimeoutError."""
     ends_s = time.monotonic() + within_s
     while not condition():
@@ -106,7 +105,7 @@ def break_some(daemon: Process, port: int, control: int) -> None:
 
 
 def open_page(browser: Browser, url: str, size: dict[str, int], colours: str, scale: float = 1.0) -> Page:
-    """Return a page that is open, of this size and in these colours."""
+    """Return a page of this size and in these colours, whose addresses begin with this one."""
     return browser.new_page(
         viewport=size, color_scheme=colours, device_scale_factor=scale, locale="en-GB", base_url=url
     )

@@ -64,8 +64,8 @@ def test_mosaics_cameras_and_workers_are_shown_live(page, daemon: Daemon):
         expect(image).not_to_have_attribute("src", before, timeout=SEEN_MS)
     expect(page.locator("#camera-rows tr")).to_have_count(6)
     expect(page.locator("#camera-rows tr", has_text="cam-0").locator("td").nth(1)).to_have_text("live")
-    expect(page.locator("#camera-rows tr", has_text="cam-5").locator("td").nth(1)).to_have_text("not_found")
-    expect(page.locator("#mosaic-m2 .tiles a", has_text="cam-5").locator("i")).to_have_text("not_found")
+    expect(page.locator("#camera-rows tr", has_text="cam-5").locator("td").nth(1)).to_have_text("down: not_found")
+    expect(page.locator("#mosaic-m2 .tiles a i")).to_have_text(["live", "down: not_found", "empty", "empty"])
     rows = page.locator("#worker-rows tr")
     expect(rows.filter(has_text="w1").locator("progress")).to_be_visible()
     expect(page.locator("#sightings li").first).to_be_visible(timeout=SEEN_MS)
@@ -83,6 +83,19 @@ def test_one_camera_is_reached_by_the_keyboard(page):
     painted = """canvas => [...canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data]
         .some((value, index) => index % 4 < 3 && value !== 0)"""
     wait_until(lambda: page.locator("#camera-picture").evaluate(painted), "its picture", SEEN_MS / 1000)
+
+
+def test_a_tile_keeps_the_focus_and_opens_its_camera_alone(page):
+    expect = playwright.expect
+    tile, caption = page.locator("#mosaic-m1 .tiles a").nth(1), page.locator("#mosaic-m1 figcaption")
+    tile.focus(timeout=SEEN_MS)
+    expect(caption).not_to_have_text(caption.inner_text(), timeout=SEEN_MS)
+    expect(tile).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.locator("#camera-title")).to_be_focused()
+    expect(page.locator("#wall")).to_be_hidden()
+    page.locator("#camera p a").press("Enter")
+    expect(page.locator("#wall")).to_be_visible()
 
 
 def test_on_a_phone_nothing_is_wider_than_the_screen(page):
