@@ -333,7 +333,11 @@ function listen() {
   events?.close();
   if (document.hidden) return;
   events = new EventSource("api/v1/events");
-  events.addEventListener("open", () => showPast().catch(() => {}));
+  events.addEventListener("open", () => {
+    // It may be another daemon, which counts anew.
+    for (const shot of shots.values()) shot.number = 0;
+    showPast().catch(() => {});
+  });
   events.addEventListener("sighting", (event) => {
     const told = JSON.parse(event.data);
     fresh.set(told.camera, told);
