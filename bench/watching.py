@@ -2,8 +2,8 @@
 
     python bench/watching.py [--rounds 5] [--seconds 12] [--json]
 
-32 simulated cameras of rendered scenes on 8 mosaics, the demo's model, two workers. Two mosaics a second of each, and
-key frames alone are decoded: the machine has time left, and what looking adds is not lost in what decoding takes now
+32 simulated cameras of rendered scenes on 8 mosaics, the demo's model, two workers. Key frames alone are decoded, every
+two seconds of each camera: the machine has time left, and what looking adds is not lost in what decoding takes now
 and then. In turn nobody looks and the live page is open in chromium, tall enough that all 8 mosaics are seen. Measured
 is the CPU time of the daemon and all of its children (proc(5)), not that of browser and simulator, in per cent of one
 core; the rounds' medians are shown:
