@@ -178,7 +178,7 @@ def _tables(found: dict[str, Any]) -> "list[Table]":
         dropped = sum(n for reason, n in c["frames_dropped"].items() if reason not in ("rate", "undecoded"))
         seen = sum(c["sightings"].values())
         numbers = (c["frames_received"], c["frames_analyzed"], dropped, seen)
-        flaws = ", ".join(c["flaws"]) or "-"
+        flaws = f"[yellow]{', '.join(c['flaws'])}[/yellow]" if c["flaws"] else "-"
         cameras.add_row(c["name"], c["mosaic"], state, _age(c["since_s"]), *map(str, numbers), flaws)
     for c in found["disabled"]:
         cameras.add_row(c["name"], "-", f"[yellow]{c['why']}[/yellow]", *["-"] * 6)
