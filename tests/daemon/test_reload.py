@@ -20,7 +20,6 @@ from tests.daemon.test_job import roster_of
 
 DEADLINE_S = 20.0
 TWO = roster_of("cameras:\n  c1: {url: 'rtsp://h/1'}\n  c2: {url: 'rtsp://h/2'}\n")
-TEXT = RosterText((WrittenFile("cameras.yaml", b"two"),), Checked(()))
 BROKEN: Checked[Roster] = Checked(None, (Problem("cameras.yaml", 1, 1, "", "it is broken"),))
 
 
