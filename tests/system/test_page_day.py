@@ -35,7 +35,7 @@ CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 pytestmark = pytest.mark.slow
 
 MOSAICS, STEP_S = 8, 0.02
-PICTURES, STAGES = 300, 5
+PICTURES, STAGES = 250, 4
 """Shown in each stage; by the end of the first all lists are full."""
 COUNT_URLS = """
 window.urls = {made: 0, revoked: 0};
@@ -136,8 +136,11 @@ def test_a_page_open_for_a_day_holds_no_more_than_at_first(busy: Busy):
         debugger.send("Performance.enable")
 
         def held_after(pictures: int) -> Held:
-            wait_until(lambda: page.evaluate("window.urls.made") >= pictures, f"{pictures} pictures")
-            debugger.send("HeapProfiler.collectGarbage")
+            # Asked seldom: what is evaluated from outside is kept in the page's heap.
+            while page.evaluate("window.urls.made") < pictures:
+                page.wait_for_timeout(1000)
+            for _ in range(2):
+                debugger.send("HeapProfiler.collectGarbage")
             found = {each["name"]: each["value"] for each in debugger.send("Performance.getMetrics")["metrics"]}
             urls = page.evaluate("window.urls.made - window.urls.revoked")
             return Held(found["JSHeapUsedSize"], found["Nodes"], found["JSEventListeners"], urls)
@@ -146,8 +149,7 @@ def test_a_page_open_for_a_day_holds_no_more_than_at_first(busy: Busy):
         assert page.locator("#transitions li").count() == page.locator("#sightings li").count() == 100
         browser.close()
     print(*stages, sep="\n")
-    shown = PICTURES * (STAGES - 3)
-    early, late = stages[:2], stages[-2:]
+    early, late = stages[:2], stages[2:]
 
     def grown(name: str) -> float:
         """Return what there is more; it goes up and down with what is on its way."""
@@ -155,8 +157,9 @@ def test_a_page_open_for_a_day_holds_no_more_than_at_first(busy: Busy):
 
     assert max(each.urls for each in stages) <= MOSAICS
     assert grown("listeners") < 2 * MOSAICS
-    assert grown("nodes") < 0.2 * shown
-    assert grown("heap_bytes") < 400 * shown
+    # Of what comes in one stage, which is some hundred sightings and thousands of table rows, this is little.
+    assert grown("nodes") < 1500
+    assert grown("heap_bytes") < 300_000
 
 
 def held() -> tuple[int, int, float]:
