@@ -2,7 +2,7 @@
 // Whatever comes from outside becomes text, never markup.
 "use strict";
 
-const STATUS_MS = 2000, PICTURE_MS = 750, SIGHTINGS_MS = 1000, PATIENCE_MS = 10000, AGAIN_MS = 10000, TOLD_MS = 10000, SHOWN = 100;
+const STATUS_MS = 2000, PICTURE_MS = 500, SIGHTINGS_MS = 1000, PATIENCE_MS = 10000, AGAIN_MS = 10000, TOLD_MS = 10000, SHOWN = 100;
 const PAUSE_MS = 10000; // what a camera sees after a longer pause is a line of its own
 const $ = (id) => document.getElementById(id);
 const shots = new Map(); // by mosaic: {number, image, url}
