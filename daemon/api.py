@@ -253,18 +253,18 @@ def make_api(read: Callable[[], Statistics], recent: Recent, pictures: Pictures,
         """What came and went last, newest first."""
         return tuple(Change(**asdict(each)) for _, each in reversed(recent.transitions()))
 
-    @api.get("/events", response_class=StreamingResponse, responses=_EVENTS)
-    async def events(request: Request) -> StreamingResponse:
+    @api.get("/stream", response_class=StreamingResponse, responses=_EVENTS)
+    async def stream(request: Request) -> StreamingResponse:
         """What happens from now on, as server-sent events: `sighting` and `transition`."""
         if streams.locked():
             raise HTTPException(503, f"{_SLOTS} streams are open already", headers={"Retry-After": "10"})
 
-        async def stream() -> AsyncIterator[str]:
+        async def happenings() -> AsyncIterator[str]:
             async with streams:
                 async for event in _events(recent, request.is_disconnected):
                     yield event
 
-        return StreamingResponse(stream(), media_type="text/event-stream", headers={"Cache-Control": "no-store"})
+        return StreamingResponse(happenings(), media_type="text/event-stream", headers={"Cache-Control": "no-store"})
 
     return api
 

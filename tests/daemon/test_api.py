@@ -87,7 +87,7 @@ def test_the_document_describes_every_route(site: Site) -> None:
     status, found = site.get("/api/v1/openapi.json")
     assert status == 200
     one = ("cameras/{name}", "mosaics/{name}/picture")
-    several = ("status", "cameras", "disabled", "mosaics", "workers", "sightings", "transitions", "events")
+    several = ("status", "cameras", "disabled", "mosaics", "workers", "sightings", "transitions", "stream")
     assert set(found["paths"]) == {f"/api/v1/{path}" for path in (*one, *several)}
     assert found["components"]["schemas"]["Camera"]["properties"]["frame_wh"]
 
@@ -130,7 +130,7 @@ def test_only_so_many_are_kept_and_a_time_that_is_none_is_left_out(site: Site) -
 def test_events_come_as_they_happen_and_nothing_from_before(site: Site) -> None:
     site.recent.offer([tile("old")])
     with closing(http.client.HTTPConnection("127.0.0.1", site.port, timeout=10)) as connection:
-        connection.request("GET", "/api/v1/events")
+        connection.request("GET", "/api/v1/stream")
         stream = connection.getresponse()
         assert stream.headers["content-type"].startswith("text/event-stream")
         assert stream.readline() == b": mosaicd\n"

@@ -25,7 +25,7 @@ REPRODUCIBLE = settings(
 )  # whatever else the machine does
 NAMES = ("front", "roof", "cpu-0", "w9", "..", "%2e", "a/b", "\u00e9", "x" * 300)
 """Some of which there are: names by chance are all unknown."""
-ENDLESS = "/api/v1/events"
+ENDLESS = "/api/v1/stream"
 
 
 @pytest.fixture(scope="module")

@@ -177,7 +177,7 @@ def test_two_hundred_visits_leave_nothing_with_the_daemon(busy: Busy):
             for path in ("/", "/page.js", "/api/v1/status", "/api/v1/mosaics/m1/picture?within_s=0"):
                 connection.request("GET", path)
                 assert connection.getresponse().read() or path.endswith("within_s=0")
-            connection.request("GET", "/api/v1/events")
+            connection.request("GET", "/api/v1/stream")
             answer = connection.getresponse()
             assert (answer.status, answer.readline()) == (200, b": mosaicd\n")
             answer.close()

@@ -289,7 +289,7 @@ def look_at_http(scene: Scene) -> None:
     """Ask for everything that there is, and for what there is not."""
     port = scene.daemon.port
     described = json.loads(fetch(port, "/api/v1/openapi.json", TOKEN)[1])
-    paths = [path for path, ways in described["paths"].items() if "get" in ways and not path.endswith("/events")]
+    paths = [path for path, ways in described["paths"].items() if "get" in ways and not path.endswith("/stream")]
     assert "/api/v1/cameras/{name}" in paths
     names = [*scene.cameras, "m1", "m4", "nobody"]
     for path in ("/", "/page.css", "/page.js", "/metrics", "/healthz", "/readyz", "/api/v1/openapi.json", *paths):
