@@ -1,8 +1,8 @@
 """From what tracks and rules say to the lives of events: new, update, end. Pure.
 
 One :class:`Lives` a camera. An object becomes an event once it has been seen often enough for long enough and, where
-the camera has rules, one of them wants it. Updates are few: at most one in ``update_every_s``, only when something worth
-telling has changed, and none for an object that stands still. Each event is told once as new and once as ended.
+the camera has rules, one of them wants it. Updates are few: at most one in ``update_every_s``, only when something
+worth telling has changed, and none for an object that stands still. Each event is told once as new and once as ended.
 
 What is kept of an object does not grow with the time it stays: its path is thinned as it becomes longer, and of its
 visits and crossings the newest are kept.
