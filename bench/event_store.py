@@ -47,7 +47,7 @@ def events() -> Iterator[Event]:
 def commit(store: Store, some: list[Event]) -> float:
     """Milliseconds to keep these at once."""
     begun_s = time.perf_counter()
-    store.keep(Batch(events=tuple(some)))
+    store.keep(Batch(events=tuple(some)), START)
     return (time.perf_counter() - begun_s) * 1000
 
 

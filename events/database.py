@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from events.schema import APPLICATION_ID, MIGRATIONS
 from events.words import Notice
@@ -95,6 +96,34 @@ def open_read_only(path: Path) -> sqlite3.Connection:
     except sqlite3.DatabaseError as error:
         raise UnavailableError(f"{error}: {path}") from error
     return connection
+
+
+class ReadOnlyFile:
+    """Asks a file that others write, and finds by itself that a new one has taken its place. For one thread."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._connection: sqlite3.Connection | None = None
+        self._inode = 0
+
+    def close(self) -> None:
+        """Let go of the file; the next question opens it again."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def ask(self, query: str, values: Sequence[object] = ()) -> list[tuple[Any, ...]]:
+        """Return all rows. Raises ``UnavailableError``."""
+        if self._connection is not None and not is_in_place(self._path, self._inode):
+            self.close()
+        try:
+            if self._connection is None:
+                self._connection = open_read_only(self._path)
+                self._inode = self._path.stat().st_ino
+            return self._connection.execute(query, values).fetchall()
+        except (sqlite3.Error, OSError) as error:
+            self.close()
+            raise UnavailableError(f"{error}: {self._path}") from error
 
 
 def is_in_place(path: Path, inode: int) -> bool:

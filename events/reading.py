@@ -3,15 +3,13 @@
 An :class:`EventReader` belongs to one thread. It finds by itself that the writer has begun a new file.
 """
 
-import sqlite3
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
-from events.database import UnavailableError, is_in_place, open_read_only
+from events.database import ReadOnlyFile
 from events.store import HOUR_S
 from events.words import Event, id_stamp, unpack
 
@@ -70,9 +68,7 @@ class EventReader:
     """A view of the file that is never in the writer's way. Calls raise ``UnavailableError``."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
-        self._connection: sqlite3.Connection | None = None
-        self._inode = 0
+        self._file = ReadOnlyFile(path)
 
     def __enter__(self) -> Self:
         return self
@@ -82,9 +78,7 @@ class EventReader:
 
     def close(self) -> None:
         """Let go of the file; the next question opens it again."""
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
+        self._file.close()
 
     def page(
         self, wanted: Wanted | None = None, limit: int = 100, cursor: str | None = None, *, upwards: bool = False
@@ -100,24 +94,24 @@ class EventReader:
             values.append(cursor)
         where = f"WHERE {' AND '.join(conditions)}" if conditions else ""
         order = "ASC" if upwards else "DESC"
-        rows = self._ask(f"SELECT body FROM events {where} ORDER BY id {order} LIMIT ?", [*values, limit + 1])
+        rows = self._file.ask(f"SELECT body FROM events {where} ORDER BY id {order} LIMIT ?", [*values, limit + 1])
         events = tuple(unpack(body) for (body,) in rows[:limit])
         return Page(events, events[-1].id if len(rows) > limit else None)
 
     def event(self, id_: str) -> Event | None:
         """Return one event."""
-        rows = self._ask("SELECT body FROM events WHERE id = ?", [id_])
+        rows = self._file.ask("SELECT body FROM events WHERE id = ?", [id_])
         return unpack(rows[0][0]) if rows else None
 
     def media(self, event: str) -> tuple[MediaPath, ...]:
         """Return where an event's picture and clip are."""
-        rows = self._ask("SELECT path, kind, bytes FROM media WHERE event = ? ORDER BY kind", [event])
+        rows = self._file.ask("SELECT path, kind, bytes FROM media WHERE event = ? ORDER BY kind", [event])
         return tuple(MediaPath(*row) for row in rows)
 
     def crossings(self, since: float, until: float, camera: str | None = None) -> tuple[HourCount, ...]:
         """Return how many crossed each line in each hour that the time touches; hours without any are absent."""
         where, values = ("", []) if camera is None else ("AND camera = ?", [camera])
-        rows = self._ask(
+        rows = self._file.ask(
             "SELECT camera, line, direction, label, hour, crossings FROM counts WHERE hour BETWEEN ? AND ?"
             f" {where} ORDER BY hour, camera, line, direction, label",
             [int(since // HOUR_S), int(until // HOUR_S), *values],
@@ -131,27 +125,12 @@ class EventReader:
         """Return how many events began in each hour, for each camera and label."""
         conditions, values = _conditions(wanted)
         where = f"WHERE {' AND '.join(conditions)}" if conditions else ""
-        rows = self._ask(
+        rows = self._file.ask(
             f"SELECT camera, label, substr(id, 1, {len(_HOUR_OF_ID)}) AS hour, count(*) FROM events {where}"
             " GROUP BY hour, camera, label ORDER BY hour, camera, label",
             values,
         )
         return tuple(HourCount(camera, "", "", label, _hour_at(hour), count) for camera, label, hour, count in rows)
-
-    def _ask(self, query: str, values: Sequence[object]) -> list[tuple[Any, ...]]:
-        try:
-            return self._opened().execute(query, values).fetchall()
-        except sqlite3.Error as error:
-            self.close()
-            raise UnavailableError(f"{error}: {self._path}") from error
-
-    def _opened(self) -> sqlite3.Connection:
-        if self._connection is not None and not is_in_place(self._path, self._inode):
-            self.close()
-        if self._connection is None:
-            self._connection = open_read_only(self._path)
-            self._inode = self._path.stat().st_ino
-        return self._connection
 
 
 def _hour_at(hour: str) -> float:

@@ -63,4 +63,18 @@ CREATE INDEX media_of_event ON media (event);
 CREATE INDEX media_by_age ON media (made_at);
 """
 
-MIGRATIONS: tuple[str, ...] = (_FIRST,)
+_OUTBOX = """
+CREATE TABLE outbox (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,    -- never used again, so that a late receipt cannot hit another row
+    sink TEXT NOT NULL,
+    event TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    queued_at REAL NOT NULL,
+    before BLOB,              -- the event as it was last told, NULL when it is new
+    body BLOB NOT NULL
+);
+CREATE INDEX outbox_of_sink ON outbox (sink, seq);
+CREATE INDEX outbox_updates ON outbox (sink, seq) WHERE kind = 'update';
+"""
+
+MIGRATIONS: tuple[str, ...] = (_FIRST, _OUTBOX)

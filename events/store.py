@@ -14,8 +14,8 @@ from typing import Literal
 
 import msgspec
 
+from events import outbox
 from events.database import failure_of, is_in_place, open_database
-from events.schema import MIGRATIONS
 from events.words import Batch, Count, Ending, Event, Kind, Notice, TrackSummary, pack, unpack
 
 HOUR_S = 3600
@@ -38,15 +38,20 @@ class MediaFile:
 
 
 class Store:
-    """The open file. ``now`` is the wall clock as it is opened, ``tell`` takes what a person should know."""
+    """The open file. ``now`` is the wall clock as it is opened, ``tell`` takes what a person should know.
 
-    def __init__(
-        self, path: Path, now: float, tell: Callable[[Notice], None], migrations: Sequence[str] = MIGRATIONS
-    ) -> None:
+    Each change of an event is put into the outbox of each of the ``sinks`` in the transaction that keeps it.
+    """
+
+    def __init__(self, path: Path, now: float, tell: Callable[[Notice], None], sinks: Sequence[str] = ()) -> None:
         self.path = path
         self._tell = tell
-        self._connection = open_database(path, now, tell, migrations)
+        self._sinks = tuple(sinks)
+        self._connection = open_database(path, now, tell)
         self._inode = path.stat().st_ino
+        with self.transaction() as connection:
+            for sink, count in outbox.begin(connection, self._sinks, now):
+                tell(Notice("outbox of a sink that is no more deleted", {"sink": sink, "events": count}))
 
     def close(self) -> None:
         """Let go of the file; what is committed is in it."""
@@ -73,11 +78,11 @@ class Store:
         except sqlite3.Error as error:
             raise failure_of(error) from error
 
-    def keep(self, batch: Batch) -> None:
+    def keep(self, batch: Batch, now: float) -> None:
         """Keep what has happened. An event that is kept already with the same or a later revision stays as it is."""
         with self.transaction() as connection:
             for event in batch.events:
-                self._keep_event(connection, event)
+                self._keep_event(connection, event, now)
             connection.executemany(_INSERT_TRACK, map(_track_row, batch.tracks))
             connection.executemany(_ADD_COUNT, map(_count_row, batch.counts))
 
@@ -95,7 +100,17 @@ class Store:
                 )
                 connection.execute("UPDATE events SET body = ? WHERE id = ?", (pack(event), event.id))
 
-    def close_open(self) -> int:
+    def delivered(self, sink: str, seqs: Sequence[int]) -> None:
+        """Take out of a sink's outbox what it has delivered, or has decided not to."""
+        with self.transaction() as connection:
+            outbox.delete(connection, sink, seqs)
+
+    def trim_outbox(self, capacity: int) -> dict[str, outbox.Waiting]:
+        """Drop what is beyond the capacity of each outbox; return, by sink, what waits then and what was dropped."""
+        with self.transaction() as connection:
+            return {sink: outbox.trim(connection, sink, capacity) for sink in self._sinks}
+
+    def close_open(self, now: float) -> int:
         """End the events that an earlier life has left open, at the time of their last change; return how many.
 
         For the start, before anything else is kept.
@@ -110,14 +125,16 @@ class Store:
                     connection.execute("DELETE FROM event_zones WHERE event = ?", (id_,))
                     connection.execute("DELETE FROM events WHERE id = ?", (id_,))
                     continue
-                self._keep_event(connection, ended(event, Ending.RESTART))
+                self._keep_event(connection, ended(event, Ending.RESTART), now)
         return len(rows)
 
-    def _keep_event(self, connection: sqlite3.Connection, event: Event) -> None:
-        known = connection.execute("SELECT revision FROM events WHERE id = ?", (event.id,)).fetchone()
+    def _keep_event(self, connection: sqlite3.Connection, event: Event, now: float) -> None:
+        known = connection.execute("SELECT revision, body FROM events WHERE id = ?", (event.id,)).fetchone()
         if known is not None and known[0] >= event.revision:
             return
-        row = (event.id, event.camera, event.label, event.ended_at, event.revision, pack(event))
+        body = pack(event)
+        outbox.queue(connection, self._sinks, event, before=known[1] if known else None, body=body, now=now)
+        row = (event.id, event.camera, event.label, event.ended_at, event.revision, body)
         connection.execute("INSERT OR REPLACE INTO events VALUES (?, ?, ?, ?, ?, ?)", row)
         zones = sorted({(visit.zone, event.id) for visit in event.zones})
         connection.executemany("INSERT OR IGNORE INTO event_zones VALUES (?, ?)", zones)

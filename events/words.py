@@ -80,7 +80,10 @@ class Headway(msgspec.Struct, frozen=True):
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):
-    """One visit of one object to one camera, as known at its last change."""
+    """One visit of one object to one camera, as known at its last change.
+
+    It is stored, and read by later versions: a new field has a default.
+    """
 
     id: str
     """Unique for ever; sorts by time."""

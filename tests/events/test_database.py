@@ -30,7 +30,7 @@ def path(tmp_path):
 
 def fill(path, told, count=400):
     with closing(Store(path, NIGHT, told.append)) as store:
-        store.keep(Batch(events=tuple(event(number) for number in range(count))))
+        store.keep(Batch(events=tuple(event(number) for number in range(count))), NIGHT)
 
 
 def kept(path):
@@ -135,8 +135,8 @@ def test_a_file_of_every_version_is_brought_up_to_date(path, told, schema):
     path.parent.mkdir()
     with closing(sqlite3.connect(path)) as old:
         old.executescript(schema.read_text())
-    with closing(Store(path, NIGHT, told.append)) as store:
-        assert store.close_open() == 1
+    with closing(Store(path, NIGHT, told.append, ["jsonl"])) as store:
+        assert store.close_open(NIGHT) == 1
         with store.transaction() as connection:
             assert connection.execute("PRAGMA user_version").fetchone() == (len(MIGRATIONS),)
             assert connection.execute("SELECT label, crossings FROM counts").fetchall() == [("person", 3)]
@@ -214,7 +214,7 @@ def test_a_full_disk_loses_nothing_that_was_kept(tmp_path, told):
 
         def keep_on():
             while True:
-                store.keep(Batch(events=(event(len(kept_ids)),)))
+                store.keep(Batch(events=(event(len(kept_ids)),)), NIGHT)
                 kept_ids.append(len(kept_ids))
 
         with pytest.raises(UnavailableError, match="full"):

@@ -35,7 +35,7 @@ def reader(path, store):
 
 
 def keep(store, *events):
-    store.keep(Batch(events=events))
+    store.keep(Batch(events=events), NIGHT)
 
 
 def ids(page):
@@ -114,8 +114,8 @@ def test_a_page_has_bounds_and_a_cursor_cannot_do_harm(store, reader):
 def test_crossings_are_summed_by_hour(store, reader):
     hour = NIGHT // 3600 * 3600
     counts = [Count("yard", "fence", way, label, hour + at) for way in ("in", "out") for label in "ab" for at in (0, 9)]
-    store.keep(Batch(counts=(*counts, Count("yard", "fence", "in", "a", hour + 3600, crossings=5))))
-    store.keep(Batch(counts=(counts[0],)))
+    store.keep(Batch(counts=(*counts, Count("yard", "fence", "in", "a", hour + 3600, crossings=5))), NIGHT)
+    store.keep(Batch(counts=(counts[0],)), NIGHT)
     found = reader.crossings(hour, hour + 3599)
     assert [(one.line, one.direction, one.label, one.hour_at, one.count) for one in found] == [
         ("fence", "in", "a", hour, 3),
@@ -147,7 +147,7 @@ def test_tracks_are_kept(store, path):
         best_score=0.9,
         speed=Speed(40.0, 44.0),
     )
-    store.keep(Batch(tracks=(track,)))
+    store.keep(Batch(tracks=(track,)), NIGHT)
     with store.transaction() as connection:
         assert connection.execute("SELECT * FROM tracks").fetchall() == [
             ("yard", "car", NIGHT, NIGHT + 3, 15, 0.9, 40.0, 44.0, None)
@@ -169,12 +169,12 @@ def test_what_an_earlier_life_left_open_is_closed_at_its_last_change(path, store
     open_ = event(1, updated_at=NIGHT + 7, zones=(Visit("gate", NIGHT),))
     over = ended(event(2), Ending.GONE)
     keep(store, open_, over)
-    assert store.close_open() == 1
+    assert store.close_open(NIGHT) == 1
     found = reader.event(open_.id)
     assert (found.kind, found.ending, found.ended_at, found.revision) == (Kind.END, Ending.RESTART, NIGHT + 7, 1)
     assert found.zones == (Visit("gate", NIGHT, NIGHT + 7),)
     assert reader.event(over.id) == over
-    assert store.close_open() == 0
+    assert store.close_open(NIGHT) == 0
     assert told == []
 
 
@@ -182,7 +182,7 @@ def test_an_open_event_that_nobody_can_read_is_forgotten(store, reader, told):
     keep(store, event(1, zones=(Visit("gate", NIGHT),)), event(2))
     with store.transaction() as connection:
         connection.execute("UPDATE events SET body = x'00' WHERE id = ?", (event(1).id,))
-    store.close_open()
+    store.close_open(NIGHT)
     assert ids(reader.page()) == [event(2).id]
     assert [notice.message for notice in told] == ["event forgotten"]
 
