@@ -6,16 +6,17 @@ and ``DamagedError`` where the file is.
 """
 
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
 from events import outbox
 from events.database import failure_of, is_in_place, open_database
+from events.retention import KeptFile
 from events.words import Batch, Count, Ending, Event, Kind, Notice, TrackSummary, pack, unpack
 
 HOUR_S = 3600
@@ -91,14 +92,39 @@ class Store:
         with self.transaction() as connection:
             row = (file.path, file.event, file.kind, file.camera, file.made_at, file.size_bytes)
             connection.execute("INSERT OR REPLACE INTO media VALUES (?, ?, ?, ?, ?, ?)", row)
-            known = connection.execute("SELECT body FROM events WHERE id = ?", (file.event,)).fetchone()
-            if known is not None:
-                event = unpack(known[0])
-                has_snapshot, has_clip = file.kind == "snapshot", file.kind == "clip"
-                event = msgspec.structs.replace(
-                    event, has_snapshot=event.has_snapshot or has_snapshot, has_clip=event.has_clip or has_clip
-                )
-                connection.execute("UPDATE events SET body = ? WHERE id = ?", (pack(event), event.id))
+            kinds = connection.execute("SELECT kind FROM media WHERE event = ?", (file.event,)).fetchall()
+            self._tell_media(connection, file.event, has_snapshot=("snapshot",) in kinds, has_clip=("clip",) in kinds)
+
+    def files(self) -> list[KeptFile]:
+        """Return all media, the oldest first."""
+        with self.transaction() as connection:
+            return files_of(connection.execute(FILES).fetchall())
+
+    def media_of(self, events: Sequence[str]) -> list[tuple[str, str]]:
+        """Return path and event of all files of these events."""
+        with self.transaction() as connection:
+            query = "SELECT path, event FROM media WHERE event = ?"
+            return [row for event in events for row in connection.execute(query, (event,)).fetchall()]
+
+    def forget_media(self, files: Sequence[tuple[str, str]]) -> None:
+        """Forget files that are no more, given by path and event, and tell their events."""
+        with self.transaction() as connection:
+            connection.executemany("DELETE FROM media WHERE path = ?", [(path,) for path, _ in files])
+            for id_ in {event for _, event in files}:
+                left = connection.execute("SELECT kind FROM media WHERE event = ?", (id_,)).fetchall()
+                self._tell_media(connection, id_, has_snapshot=("snapshot",) in left, has_clip=("clip",) in left)
+
+    def forget_events(self, ids: Sequence[str]) -> None:
+        """Delete events; what waits in an outbox is told all the same."""
+        with self.transaction() as connection:
+            rows = [(id_,) for id_ in ids]
+            connection.executemany("DELETE FROM event_zones WHERE event = ?", rows)
+            connection.executemany("DELETE FROM events WHERE id = ?", rows)
+
+    def give_back(self, pages: int) -> None:
+        """Give free room in the file back to the disk, so many pages of it."""
+        with self.transaction() as connection:
+            connection.execute(f"PRAGMA incremental_vacuum({pages})").fetchall()
 
     def delivered(self, sink: str, seqs: Sequence[int]) -> None:
         """Take out of a sink's outbox what it has delivered, or has decided not to."""
@@ -128,6 +154,12 @@ class Store:
                 self._keep_event(connection, ended(event, Ending.RESTART), now)
         return len(rows)
 
+    def _tell_media(self, connection: sqlite3.Connection, id_: str, *, has_snapshot: bool, has_clip: bool) -> None:
+        known = connection.execute("SELECT body FROM events WHERE id = ?", (id_,)).fetchone()
+        if known is not None:
+            event = msgspec.structs.replace(unpack(known[0]), has_snapshot=has_snapshot, has_clip=has_clip)
+            connection.execute("UPDATE events SET body = ? WHERE id = ?", (pack(event), id_))
+
     def _keep_event(self, connection: sqlite3.Connection, event: Event, now: float) -> None:
         known = connection.execute("SELECT revision, body FROM events WHERE id = ?", (event.id,)).fetchone()
         if known is not None and known[0] >= event.revision:
@@ -155,6 +187,15 @@ def ended(event: Event, ending: Ending) -> Event:
     )
 
 
+def files_of(rows: Iterable[tuple[Any, ...]]) -> list[KeptFile]:
+    """Return what :data:`FILES` has found."""
+    return [KeptFile(path, event, camera, at, size, bool(is_open)) for path, event, camera, at, size, is_open in rows]
+
+
+FILES = """
+    SELECT path, event, media.camera, made_at, bytes, events.id IS NOT NULL AND events.ended_at IS NULL
+    FROM media LEFT JOIN events ON events.id = media.event ORDER BY made_at
+"""
 _INSERT_TRACK = "INSERT INTO tracks VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _ADD_COUNT = """
     INSERT INTO counts VALUES (?, ?, ?, ?, ?, ?)

@@ -51,6 +51,9 @@ class Care(Protocol):
     def step(self, store: Store, now: float) -> None:
         """Do it; ``now`` is the wall clock."""
 
+    def rescue(self, path: Path, now: float) -> None:
+        """The database at ``path`` cannot be written just now: make room, if that is why."""
+
 
 @dataclass(frozen=True, slots=True)
 class WriterStatistics:
@@ -164,6 +167,8 @@ class EventWriter:
                 while len(self._queue) > self._policy.held:
                     self._make_room()
             self._note_trouble(error)
+            for care in self._cares:
+                care.rescue(self._path, self._clock())
             return False
         with self._lock:
             was_well, self._is_well, lost = self._is_well, True, sum(self._lost.values())
