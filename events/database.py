@@ -112,6 +112,13 @@ class ReadOnlyFile:
             self._connection.close()
             self._connection = None
 
+    def number(self) -> int:
+        """Return the number of the file that stands there now. Raises ``UnavailableError``."""
+        try:
+            return self._path.stat().st_ino
+        except OSError as error:
+            raise UnavailableError(f"{error.strerror}: {self._path}") from error
+
     def ask(self, query: str, values: Sequence[object] = ()) -> list[tuple[Any, ...]]:
         """Return all rows. Raises ``UnavailableError``."""
         if self._connection is not None and not is_in_place(self._path, self._inode):

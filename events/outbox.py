@@ -94,6 +94,10 @@ class OutboxReader:
         """Let go of the file; the next call opens it again."""
         self._file.close()
 
+    def file_number(self) -> int:
+        """Return what is another number when another file has taken the place. Raises ``UnavailableError``."""
+        return self._file.number()
+
     def take(self, after: int, limit: int) -> tuple[Letter, ...]:
         """Return the first letters behind a number, in order. Raises ``UnavailableError``."""
         rows = self._file.ask(
