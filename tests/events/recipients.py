@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from capture.backoff import Backoff
@@ -68,13 +68,15 @@ class Heard:
 
 
 class Site:
-    """A writer and one sink."""
+    """A writer and one sink; ``more`` sinks have an outbox and nobody who empties it."""
 
-    def __init__(self, path: Path, recipient: Recipient, policy: CourierPolicy = QUICK) -> None:
+    def __init__(
+        self, path: Path, recipient: Recipient, policy: CourierPolicy = QUICK, more: Sequence[str] = ()
+    ) -> None:
         self.path = path
         self.told: list[Notice] = []
         name = recipient.name
-        self.writer = EventWriter(path, [name], self.told.append, clock=lambda: NIGHT)
+        self.writer = EventWriter(path, [name, *more], self.told.append, clock=lambda: NIGHT)
         self.courier = Courier(
             path,
             recipient,

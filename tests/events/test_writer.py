@@ -1,5 +1,6 @@
 """The thread that writes: while the disk fails, when the file is spoilt, and when it is killed at any moment."""
 
+import json
 import random
 import signal
 import sqlite3
@@ -13,10 +14,12 @@ import pytest
 
 from events.outbox import OutboxReader
 from events.reading import EventReader
+from events.sinks.jsonl import EventLines
 from events.store import MediaFile, Store, ended
 from events.words import Batch, Count, Ending, Kind
 from events.writer import Delivered, EventWriter, WriterPolicy
 from tests.events.disks import small_disk
+from tests.events.recipients import Site
 from tests.events.sample import NIGHT, event
 
 DEADLINE_S = 60
@@ -44,9 +47,9 @@ def kept(path):
         return sorted(found.id for found in reader.page(limit=1000).events)
 
 
-def waiting(path, sink="hook"):
+def waiting(path, sink="hook", limit=1000):
     with closing(OutboxReader(path, sink)) as outbox:
-        return outbox.take(0, 1000)
+        return outbox.take(0, limit)
 
 
 def batch(*events):
@@ -208,13 +211,15 @@ def test_many_threads_offer_and_none_is_lost(path):
 LIFE = """
 import sys
 from pathlib import Path
+from events.sinks.jsonl import EventLines
 from events.store import ended
 from events.words import Batch, Ending, Kind
-from events.writer import EventWriter
+from tests.events.recipients import Site
 from tests.events.sample import NIGHT, event
 
-writer = EventWriter(Path(sys.argv[1]), ["hook", "mqtt"], print, clock=lambda: NIGHT)
-writer.start()
+path = Path(sys.argv[1])
+site = Site(path, EventLines(path.parent), more=["hook"]).__enter__()
+writer = site.writer
 for number in range(int(sys.argv[2]), 1 << 29):
     new = event(number, label=str(number))
     changes = (new, event(number, label=str(number), kind=Kind.UPDATE, revision=1))
@@ -250,18 +255,19 @@ def test_killed_at_any_moment_nothing_acknowledged_is_lost_none_is_double_and_no
         assert found == list(range(len(found)))
         assert len(found) > acknowledged
         first = len(found)
-    with writing(path, sinks=("hook", "mqtt")) as (writer, told):
-        assert writer.flush(DEADLINE_S)
-    assert told == []
+    with Site(path, EventLines(path.parent), more=["hook"]) as site:
+        site.wait_told()
+        assert site.told == []
     with EventReader(path) as reader:
         assert all(one.ended_at is not None for one in all_events(reader))
-    for sink in ("hook", "mqtt"):
-        with closing(OutboxReader(path, sink)) as outbox:
-            letters = outbox.take(0, 1 << 30)
-        told_of = [(letter.event.id, letter.event.revision) for letter in letters]
-        assert len(told_of) == len(set(told_of))
-        ends = [letter.event.id for letter in letters if letter.event.kind is Kind.END]
-        assert sorted(ends) == sorted({event(number).id for number in range(first)})
+    letters = waiting(path, limit=1 << 30)
+    changes = [(letter.event.id, letter.event.revision) for letter in letters]
+    assert len(changes) == len(set(changes))
+    ends = [letter.event.id for letter in letters if letter.event.kind is Kind.END]
+    assert sorted(ends) == sorted({event(number).id for number in range(first)})
+    # What was told between a delivery and its receipt is told again, and can be told apart.
+    told = [json.loads(text) for text in (path.parent / "events.jsonl").read_text().splitlines()]
+    assert list(dict.fromkeys((each["id"], each["revision"]) for each in told)) == changes
     with closing(sqlite3.connect(path)) as connection:
         assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
 
