@@ -96,7 +96,7 @@ class EventWriter:
         self._news = {sink: threading.Event() for sink in sinks}
         self._lock = threading.Lock()
         self._queue: deque[Item] = deque()
-        self._offered = self._done = 0
+        self._offered, self._done = 1, 0  # the opening is the first
         self._kept = dict.fromkeys(Kind, 0)
         self._lost = dict.fromkeys(Kind, 0)
         self._outboxes = {sink: Waiting() for sink in sinks}
@@ -111,7 +111,8 @@ class EventWriter:
         self._cared_at_s = -CARE_EVERY_S
 
     def start(self) -> None:
-        """Start the thread; once."""
+        """Start the thread, which opens the file at once; once."""
+        self._wake.set()
         self._thread.start()
 
     def stop(self, deadline_s: float) -> bool:
@@ -136,7 +137,10 @@ class EventWriter:
         self._wake.set()
 
     def flush(self, deadline_s: float) -> bool:
-        """Wait until all that was offered so far is on the disk (or given up); False if that takes too long."""
+        """Wait until the file is open and all that was offered so far is in it (or given up).
+
+        False if that takes too long.
+        """
         with self._is_moved:
             until = self._offered
             return self._is_moved.wait_for(lambda: self._done >= until, deadline_s)
@@ -211,7 +215,7 @@ class EventWriter:
         with self._is_moved:
             for event in events:
                 self._kept[event.kind] += 1
-            self._done += len(items)
+            self._done += len(items) + is_first
             self._is_moved.notify_all()
         items.clear()
         if events or is_first:

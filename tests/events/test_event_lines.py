@@ -30,7 +30,7 @@ def lines(folder):
 
 
 def test_every_change_is_a_line(tmp_path):
-    with Site(tmp_path / "events.sqlite", EventLines(tmp_path / "out")) as site:
+    with Site(tmp_path / "events.sqlite", EventLines(tmp_path / "out", clock=Clock())) as site:
         site.keep(*life(1))
         site.wait_told()
     assert [(found["kind"], found["revision"]) for found in lines(tmp_path / "out")] == [
@@ -42,7 +42,7 @@ def test_every_change_is_a_line(tmp_path):
 
 
 def test_ends_alone_if_wanted(tmp_path):
-    with Site(tmp_path / "events.sqlite", EventLines(tmp_path, EventLinesOptions(ends_only=True))) as site:
+    with Site(tmp_path / "events.sqlite", EventLines(tmp_path, EventLinesOptions(ends_only=True), Clock())) as site:
         site.keep(*life(1), *life(2))
         site.wait_told()
     assert [found["kind"] for found in lines(tmp_path)] == ["end", "end"]
@@ -76,7 +76,7 @@ def test_a_file_of_yesterday_is_rotated_even_by_a_new_process(tmp_path):
 def test_a_full_disk_is_told_of_and_the_line_is_written_later_once(tmp_path):
     path = tmp_path / "events.jsonl"
     path.symlink_to("/dev/full")
-    sink = EventLines(tmp_path)
+    sink = EventLines(tmp_path, clock=Clock())
     with pytest.raises(LaterError, match="No space left"):
         sink.deliver(letter(1))
     path.unlink()
@@ -88,7 +88,7 @@ def test_a_full_disk_is_told_of_and_the_line_is_written_later_once(tmp_path):
 def test_what_cannot_be_removed_stops_no_line(tmp_path):
     stuck = tmp_path / "events.20200101T000000Z.jsonl"
     stuck.mkdir()
-    sink = EventLines(tmp_path)
+    sink = EventLines(tmp_path, clock=Clock())
     sink.deliver(letter(1))
     sink.close()
     assert len(lines(tmp_path)) == 1
