@@ -142,6 +142,8 @@ def is_in_place(path: Path, inode: int) -> bool:
 
 
 def _opened(path: Path, migrations: Sequence[str]) -> sqlite3.Connection:
+    with suppress(FileExistsError):  # not for everybody to read, nor its log, which SQLite makes like it
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o640))
     try:
         connection = sqlite3.connect(path, timeout=BUSY_S, isolation_level=None)
         try:

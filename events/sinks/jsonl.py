@@ -12,9 +12,11 @@ from pathlib import Path
 
 from events.linefile import LineFile, is_rotated, remove_old
 from events.outbox import Letter
-from events.sinks.courier import LaterError
+from events.sinks.courier import CourierPolicy, LaterError
 from events.words import Kind, line
 
+POLICY = CourierPolicy(rate_hz=1000.0, burst=1000)
+"""A file is not flooded."""
 _MIB = 1 << 20
 _CLEAN_EVERY_S = 3_600.0
 

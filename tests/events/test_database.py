@@ -102,6 +102,12 @@ def test_an_empty_file_is_a_new_one(path, told):
     assert (kept(path), told) == (1, [])
 
 
+def test_a_file_and_its_log_are_not_for_everybody(path, told):
+    with closing(Store(path, NIGHT, told.append)) as store:
+        store.keep(Batch(events=(event(1),)), NIGHT)
+        assert [file.stat().st_mode & 0o007 for file in path.parent.iterdir()] == [0, 0, 0]
+
+
 def test_the_database_of_another_program_is_left_alone(path, told):
     path.parent.mkdir()
     with closing(sqlite3.connect(path)) as other:
