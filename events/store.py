@@ -9,6 +9,7 @@ import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from math import isfinite
 from pathlib import Path
 from typing import Any, Literal
 
@@ -80,12 +81,15 @@ class Store:
             raise failure_of(error) from error
 
     def keep(self, batch: Batch, now: float) -> None:
-        """Keep what has happened. An event that is kept already with the same or a later revision stays as it is."""
+        """Keep what has happened. An event that is kept already with the same or a later revision stays as it is.
+
+        What could not be read again, for a number in it is none, is told of and left out.
+        """
         with self.transaction() as connection:
             for event in batch.events:
                 self._keep_event(connection, event, now)
             connection.executemany(_INSERT_TRACK, map(_track_row, batch.tracks))
-            connection.executemany(_ADD_COUNT, map(_count_row, batch.counts))
+            connection.executemany(_ADD_COUNT, [_count_row(count) for count in batch.counts if isfinite(count.at)])
 
     def note_media(self, file: MediaFile) -> None:
         """Remember a file, and tell its event, where that is known."""
@@ -165,6 +169,11 @@ class Store:
         if known is not None and known[0] >= event.revision:
             return
         body = pack(event)
+        try:
+            unpack(body)
+        except msgspec.DecodeError as error:
+            self._tell(Notice("event cannot be kept", {"event": event.id, "error": str(error)}))
+            return
         outbox.queue(connection, self._sinks, event, before=known[1] if known else None, body=body, now=now)
         row = (event.id, event.camera, event.label, event.ended_at, event.revision, body)
         connection.execute("INSERT OR REPLACE INTO events VALUES (?, ?, ?, ?, ?, ?)", row)
@@ -196,7 +205,7 @@ FILES = """
     SELECT path, event, media.camera, made_at, bytes, events.id IS NOT NULL AND events.ended_at IS NULL
     FROM media LEFT JOIN events ON events.id = media.event ORDER BY made_at
 """
-_INSERT_TRACK = "INSERT INTO tracks VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_INSERT_TRACK = "INSERT OR IGNORE INTO tracks VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _ADD_COUNT = """
     INSERT INTO counts VALUES (?, ?, ?, ?, ?, ?)
     ON CONFLICT DO UPDATE SET crossings = crossings + excluded.crossings

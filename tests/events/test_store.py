@@ -155,6 +155,18 @@ def test_tracks_are_kept(store, path):
         ]
 
 
+@pytest.mark.parametrize("number", [float("nan"), float("inf")])
+def test_what_is_no_number_costs_that_event_alone(store, reader, told, number):
+    track = TrackSummary(
+        camera="yard", label="car", started_at=NIGHT, ended_at=number, sightings=1, best_score=float("nan")
+    )
+    counts = tuple(Count("yard", "fence", "in", "car", at) for at in (NIGHT, number))
+    store.keep(Batch((event(1, best_score=number), event(2)), (track,), counts), NIGHT)
+    assert ids(reader.page()) == [event(2).id]
+    assert [notice.message for notice in told] == ["event cannot be kept"]
+    assert sum(one.count for one in reader.crossings(NIGHT, NIGHT)) == 1
+
+
 def test_media_are_told_of_by_their_event_even_after_its_end(store, reader):
     last = ended(event(), Ending.GONE)
     keep(store, last)
