@@ -159,7 +159,7 @@ class Lives:
     ) -> Batch:
         """Take in one frame, captured at ``at_s`` and, by the wall clock, ``at``; ``gone`` are tracks that ended.
 
-        Returns what is to be kept and told.
+        Returns what is to be kept and told. Raises ``ValueError`` for an ``at`` that is no time.
         """
         self._now_s = max(at_s, self._now_s)
         batch = self._let_go(gone)

@@ -18,7 +18,7 @@ import msgspec
 from events import outbox
 from events.database import failure_of, is_in_place, open_database
 from events.retention import KeptFile
-from events.words import Batch, Count, Ending, Event, Kind, Notice, TrackSummary, pack, unpack
+from events.words import Batch, Count, Ending, Event, Kind, Notice, TrackSummary, document, pack, unpack
 
 HOUR_S = 3600
 
@@ -83,7 +83,7 @@ class Store:
     def keep(self, batch: Batch, now: float) -> None:
         """Keep what has happened. An event that is kept already with the same or a later revision stays as it is.
 
-        What could not be read again, for a number in it is none, is told of and left out.
+        What could not be read again, for a number or time in it is none, is told of and left out.
         """
         with self.transaction() as connection:
             for event in batch.events:
@@ -170,8 +170,8 @@ class Store:
             return
         body = pack(event)
         try:
-            unpack(body)
-        except msgspec.DecodeError as error:
+            document(unpack(body))
+        except (msgspec.DecodeError, ValueError) as error:
             self._tell(Notice("event cannot be kept", {"event": event.id, "error": str(error)}))
             return
         outbox.queue(connection, self._sinks, event, before=known[1] if known else None, body=body, now=now)

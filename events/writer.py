@@ -101,6 +101,7 @@ class EventWriter:
         self._lost = dict.fromkeys(Kind, 0)
         self._outboxes = {sink: Waiting() for sink in sinks}
         self._is_well = True
+        self._has_ended = False
         self._is_moved = threading.Condition(self._lock)
         self._wake = threading.Event()
         self._stop = threading.Event()
@@ -139,11 +140,12 @@ class EventWriter:
     def flush(self, deadline_s: float) -> bool:
         """Wait until the file is open and all that was offered so far is in it (or given up).
 
-        False if that takes too long.
+        False if that takes too long, or the thread has ended.
         """
         with self._is_moved:
             until = self._offered
-            return self._is_moved.wait_for(lambda: self._done >= until, deadline_s)
+            self._is_moved.wait_for(lambda: self._done >= until or self._has_ended, deadline_s)
+            return self._done >= until
 
     def news(self, sink: str) -> threading.Event:
         """Return what is set whenever something may wait for a sink; the sink clears it."""
@@ -192,6 +194,9 @@ class EventWriter:
             self._tell(Notice("event writer failed", {"error": repr(error)}))
         finally:
             self._close()
+            with self._is_moved:
+                self._has_ended = True
+                self._is_moved.notify_all()
 
     def _keep(self, items: deque[Item]) -> None:
         """Keep the items and empty the queue that holds them."""

@@ -19,7 +19,7 @@ from events.store import MediaFile, Store, ended
 from events.words import Batch, Count, Ending, Kind
 from events.writer import Delivered, EventWriter, WriterPolicy
 from tests.events.disks import small_disk
-from tests.events.recipients import Site
+from tests.events.recipients import Site, wait_until
 from tests.events.sample import NIGHT, event
 
 DEADLINE_S = 60
@@ -184,9 +184,10 @@ def test_a_writer_that_fails_says_so_and_ends(path):
 
     writer = EventWriter(path, (), told.append, cares=[Broken()], clock=lambda: NIGHT)
     writer.start()
+    wait_until(lambda: not writer.is_alive())
     writer.offer(batch(event(1)))
-    writer.flush(DEADLINE_S)
-    assert not writer.stop(DEADLINE_S) or not writer.is_alive()
+    assert not writer.flush(DEADLINE_S)
+    assert not writer.stop(DEADLINE_S)
     assert told[-1].message == "event writer failed"
 
 
@@ -215,7 +216,7 @@ from events import writer
 from events.sinks.jsonl import EventLines
 from events.store import ended
 from events.words import Batch, Ending, Kind
-from tests.events.recipients import Site
+from tests.events.recipients import Site, wait_until
 from tests.events.sample import NIGHT, event
 
 writer.GATHER_S = 0.0  # always in the middle of something
