@@ -63,6 +63,18 @@ class Passage:
 
     line: str
     direction: str
+    at_s: float
+    """When, monotonic."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stay:
+    """The track is in a zone."""
+
+    zone: str
+    since_s: float
+    """When it came, monotonic; perhaps long before it was clear that it stays."""
+    has_loitered: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +87,8 @@ class Look:
     score: float
     box: Box
     """xyxy pixels of the camera's picture."""
-    zones: frozenset[str] = frozenset()
-    """In which it is."""
+    stays: tuple[Stay, ...] = ()
+    """One for each zone in which it is."""
     passages: tuple[Passage, ...] = ()
     speed: Speed | None = None
     headway: Headway | None = None
@@ -214,11 +226,15 @@ class Lives:
         known.top_score = max(known.top_score, look.score)
         when = known.wall(self._now_s)
         if known.begun_at is None and look.is_wanted:
-            known.begun_at = when
-        batch = Batch(counts=tuple(_count(self._camera, known.label, passage, when) for passage in look.passages))
+            known.begun_at = min([when, *(known.wall(stay.since_s) for stay in look.stays)])
+        crossings = tuple(
+            Crossing(each.line, each.direction, min(known.wall(each.at_s), when)) for each in look.passages
+        )
+        batch = Batch(counts=tuple(_count(self._camera, known.label, crossing) for crossing in crossings))
         if known.begun_at is None:
             return batch
         _take_in(known, look, when, frame_wh)
+        known.crossings = [*known.crossings, *crossings][-MAX_PARTS:]
         known.path.add(when - known.begun_at, *_foot(look.box, frame_wh))
         is_old = self._now_s - known.first_s >= self._policy.min_age_s
         if not known.id and is_old and known.sightings >= self._policy.min_sightings:
@@ -274,10 +290,7 @@ class Lives:
         known.is_told_stationary = known.last.is_stationary
         seen_at = known.wall(known.last_s)
         is_over = kind is Kind.END
-        visits = [
-            Visit(visit.zone, visit.entered_at, seen_at) if is_over and visit.left_at is None else visit
-            for visit in known.visits
-        ]
+        visits = [_continued(visit, None, seen_at) if is_over else visit for visit in known.visits]
         return Event(
             id=known.id,
             camera=self._camera,
@@ -326,11 +339,8 @@ def _take_in(known: _Object, look: Look, at: float, frame_wh: tuple[int, int]) -
     if look.is_stationary != known.is_told_stationary:
         known.is_changed = True
     known.frame_wh = frame_wh
-    _move_between_zones(known, look.zones, at)
-    for passage in look.passages:
-        known.crossings.append(Crossing(passage.line, passage.direction, at))
-        known.is_changed = True
-    del known.crossings[:-MAX_PARTS]
+    _move_between_zones(known, look.stays, at)
+    known.is_changed |= bool(look.passages)
     now_worth = worth(look.score, look.box, frame_wh)
     if now_worth > known.best_worth:
         known.best_worth, known.best_score, known.best_box, known.best_at = now_worth, look.score, look.box, at
@@ -342,17 +352,24 @@ def _take_in(known: _Object, look: Look, at: float, frame_wh: tuple[int, int]) -
         known.is_changed |= known.best_worth >= known.told_worth * BETTER_RATIO
 
 
-def _move_between_zones(known: _Object, zones: frozenset[str], at: float) -> None:
-    inside = {visit.zone for visit in known.visits if visit.left_at is None}
-    if inside == zones:
-        return
-    known.is_changed = True
-    known.visits = [
-        Visit(visit.zone, visit.entered_at, at) if visit.left_at is None and visit.zone not in zones else visit
-        for visit in known.visits
-    ]
-    known.visits += [Visit(zone, at) for zone in sorted(zones - inside)]
-    del known.visits[:-MAX_PARTS]
+def _move_between_zones(known: _Object, stays: Iterable[Stay], at: float) -> None:
+    inside = {stay.zone: stay for stay in stays}
+    visits = [_continued(visit, inside.get(visit.zone), at) for visit in known.visits]
+    entered = inside.keys() - {visit.zone for visit in visits if visit.left_at is None}
+    for zone in sorted(entered):
+        entered_at = min(known.wall(inside[zone].since_s), at)
+        visits.append(Visit(zone, entered_at, None, inside[zone].has_loitered))
+    if visits != known.visits:
+        known.is_changed = True
+        known.visits = visits[-MAX_PARTS:]
+
+
+def _continued(visit: Visit, stay: Stay | None, at: float) -> Visit:
+    if visit.left_at is not None:
+        return visit
+    if stay is None:
+        return Visit(visit.zone, visit.entered_at, at, visit.has_loitered)
+    return Visit(visit.zone, visit.entered_at, None, visit.has_loitered or stay.has_loitered)
 
 
 def _foot(box: Box, frame_wh: tuple[int, int]) -> tuple[float, float]:
@@ -365,5 +382,5 @@ def _area(box: Box) -> float:
     return max(0.0, box[2] - box[0]) * max(0.0, box[3] - box[1])
 
 
-def _count(camera: str, label: str, passage: Passage, at: float) -> Count:
-    return Count(camera, passage.line, passage.direction, label, at)
+def _count(camera: str, label: str, crossing: Crossing) -> Count:
+    return Count(camera, crossing.line, crossing.direction, label, crossing.at)

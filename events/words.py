@@ -45,6 +45,8 @@ class Visit(msgspec.Struct, frozen=True):
     zone: str
     entered_at: float
     left_at: float | None = None
+    has_loitered: bool = False
+    """Stayed for as long as the zone's rule calls loitering."""
 
 
 class Crossing(msgspec.Struct, frozen=True):

@@ -18,7 +18,6 @@ MOSQUITTO = shutil.which("mosquitto") or shutil.which("/usr/sbin/mosquitto")
 # Sessions and what is queued for them are kept on the disk, so that a subscriber's tally is complete.
 CONFIGURATION = """
 listener {port} 127.0.0.1
-{access}
 user root
 persistence true
 persistence_location {folder}/
@@ -26,6 +25,7 @@ autosave_on_changes true
 autosave_interval 1
 max_queued_messages 0
 max_inflight_messages 0
+{access}
 """
 
 

@@ -7,7 +7,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from events.life import MAX_PARTS, LifeCounts, LifePolicy, Lives, Look, Passage, iou, worth
+from events.life import MAX_PARTS, LifeCounts, LifePolicy, Lives, Look, Passage, Stay, iou, worth
 from events.path import MAX_POINTS
 from events.words import Batch, Ending, Headway, Kind, Speed
 from tests.events.sample import NIGHT
@@ -16,8 +16,10 @@ WH = (1000, 1000)
 POLICY = LifePolicy(min_sightings=3, min_age_s=0.5, update_every_s=5.0, end_after_s=2.0)
 
 
-def look(track=1, x=500.0, score=0.9, **changes):
+def look(track=1, x=500.0, score=0.9, zones=(), since_s=1e9, **changes):
     """Something 50 wide and 100 tall whose foot is at ``x``, 500."""
+    if zones:
+        changes["stays"] = tuple(Stay(zone, since_s) for zone in sorted(zones))
     return Look(track, changes.pop("label", "person"), score, (x - 25, 400.0, x + 25, 500.0), **changes)
 
 
@@ -79,7 +81,7 @@ def test_what_no_rule_wants_is_a_track_and_no_event():
 def test_an_event_begins_where_a_rule_first_wants_it():
     yard = Yard()
     yard.see_for(2, look(is_wanted=False))
-    (event,) = yard.see(look(zones=frozenset({"gate"}))).events
+    (event,) = yard.see(look(zones=["gate"])).events
     assert event.started_at == pytest.approx(NIGHT + 2.2)
     assert [visit.zone for visit in event.zones] == ["gate"]
 
@@ -110,7 +112,7 @@ def test_who_walks_is_told_of_every_five_seconds():
 def test_a_change_that_came_too_soon_is_told_when_it_is_time_even_if_no_frame_comes():
     yard = Yard()
     yard.see_for(1, look())
-    assert not yard.see(look(zones=frozenset({"gate"})))
+    assert not yard.see(look(zones=["gate"]))
     assert not yard.lives.tick(yard.now_s + 4.0)
     (event,) = yard.lives.tick(yard.now_s + 5.0).events
     assert [visit.zone for visit in event.zones] == ["gate"]
@@ -127,17 +129,36 @@ def test_a_parked_car_is_told_to_stand_and_then_is_quiet_until_it_moves():
 def test_zones_are_entered_and_left():
     yard = Yard()
     yard.see_for(1, look())
-    yard.see_for(2, look(zones=frozenset({"gate"})))
-    yard.see_for(4, look(zones=frozenset({"yard"})))
+    yard.see_for(2, look(zones=["gate"]))
+    yard.see_for(4, look(zones=["yard"]))
     event = yard.lives.end_all(Ending.STOPPED).events[0]
     assert [(visit.zone, round(visit.entered_at - NIGHT, 1)) for visit in event.zones] == [("gate", 1.2), ("yard", 3.2)]
     assert round(event.zones[0].left_at - NIGHT, 1) == 3.2
 
 
+def test_a_stay_that_is_clear_late_began_when_it_did_and_so_did_its_event():
+    yard = Yard()
+    yard.see_for(2, look(is_wanted=False))
+    (event,) = yard.see(look(zones=["gate"], since_s=101.0)).events
+    assert event.started_at == event.zones[0].entered_at == pytest.approx(NIGHT + 1.0)
+    assert event.id.startswith("20261130T021306")
+    yard.see_for(6, look(zones=["gate"]))
+    (event,) = yard.see_for(0.2, look(stays=(Stay("gate", 101.0, has_loitered=True),))).events
+    assert [(visit.left_at, visit.has_loitered) for visit in event.zones] == [(None, True)]
+
+
+def test_a_crossing_has_the_time_at_which_it_was():
+    yard = Yard()
+    yard.see_for(1, look())
+    (count,) = yard.see(look(passages=(Passage("fence", "in", 101.1),))).counts
+    event = yard.lives.end_all(Ending.STOPPED).events[0]
+    assert count.at == event.crossings[0].at == pytest.approx(NIGHT + 1.1)
+
+
 def test_every_crossing_is_counted_and_the_newest_are_told():
     yard = Yard()
     yard.see_for(1, look())
-    batch = yard.see_for(20, look(passages=(Passage("fence", "in"),)))
+    batch = yard.see_for(20, look(passages=(Passage("fence", "in", 1e9),)))
     assert len(batch.counts) == 100
     assert {(found.camera, found.line, found.direction, found.label) for found in batch.counts} == {
         ("yard", "fence", "in", "person")
@@ -148,7 +169,7 @@ def test_every_crossing_is_counted_and_the_newest_are_told():
 
 
 def test_a_crossing_counts_before_its_object_is_an_event():
-    assert len(Yard().see(look(passages=(Passage("fence", "in"),))).counts) == 1
+    assert len(Yard().see(look(passages=(Passage("fence", "in", 1e9),))).counts) == 1
 
 
 def test_the_best_moment_is_the_surest_largest_whole_view():
@@ -188,7 +209,7 @@ def test_media_of_a_past_event_change_nothing():
 
 def test_an_event_ends_some_time_after_its_track_and_says_when_it_was_last_seen():
     yard = Yard()
-    yard.see_for(2, look(zones=frozenset({"gate"})))
+    yard.see_for(2, look(zones=["gate"]))
     assert not yard.see(gone=[1])
     assert not yard.see_for(1.8)
     batch = yard.see_for(1)

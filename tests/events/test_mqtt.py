@@ -1,5 +1,6 @@
 """MQTT with a real Mosquitto: what subscribers get, through a broker that is killed, hangs, refuses, or comes late."""
 
+import gc
 import json
 import signal
 import socket
@@ -9,6 +10,7 @@ import threading
 from pathlib import Path
 
 import pytest
+import trustme
 
 from events.outbox import Letter
 from events.sinks.courier import LaterError
@@ -195,6 +197,28 @@ def test_a_wrong_password_is_told_without_it(tmp_path):
     with pytest.raises(LaterError, match="Not authorized") as caught:
         Mqtt(wished).deliver(Letter(1, None, event(1)))
     assert "s3cr3t" not in str(caught.value)
+    broker.end()
+
+
+@needs_mosquitto
+@pytest.mark.filterwarnings("ignore:unclosed <ssl.SSLSocket:ResourceWarning")  # paho leaves it to its collection
+def test_over_tls_a_broker_must_prove_who_it_is(tmp_path):
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    leaf = authority.issue_cert("127.0.0.1")
+    leaf.private_key_pem.write_to_path(tmp_path / "key.pem")
+    leaf.cert_chain_pems[0].write_to_path(tmp_path / "cert.pem")
+    files = f"certfile {tmp_path / 'cert.pem'}\nkeyfile {tmp_path / 'key.pem'}"
+    broker = Broker(tmp_path / "broker", f"allow_anonymous true\n{files}")
+    broker.start()
+    known = Mqtt(options(broker, tls=True, ca_file=str(tmp_path / "ca.pem")))
+    known.deliver(Letter(1, None, event(1)))
+    known.close()
+    with pytest.raises(LaterError, match=r"127\.0\.0\.1"):
+        Mqtt(options(broker, tls=True)).deliver(Letter(1, None, event(1)))
+    with pytest.raises(LaterError, match=r"127\.0\.0\.1"):
+        Mqtt(options(broker, timeout_s=1.0)).deliver(Letter(1, None, event(1)))
+    gc.collect()
     broker.end()
 
 

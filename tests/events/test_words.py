@@ -47,7 +47,13 @@ def test_people_read_times_as_times():
     found = document(ended)
     assert found["started_at"] == "2026-11-30T02:13:05.000Z"
     assert found["ended_at"] == "2026-11-30T02:13:14.500Z"
-    assert found["zones"] == [{"zone": "yard", "entered_at": "2026-11-30T02:13:06.000Z", "left_at": None}]
+    (zone,) = found["zones"]
+    assert zone == {
+        "zone": "yard",
+        "entered_at": "2026-11-30T02:13:06.000Z",
+        "left_at": None,
+        "has_loitered": False,
+    }
     assert found["path"] == [[0, 0.1, 0.2]]
     assert found["kind"] == "end"
 
