@@ -15,7 +15,7 @@ CLIENT_PACKAGES := ffmpeg gstreamer1.0-tools gstreamer1.0-plugins-good gstreamer
 DEPLOY_PACKAGES := systemd shellcheck iproute2 procps
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format bench lock clients deploytools install uninstall clean
+.PHONY: help setup demo test check format bench screenshots lock clients deploytools install trial uninstall clean
 
 help: ## Show this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -54,7 +54,7 @@ format: setup ## Format the code
 	$(BIN)/ruff format --quiet .
 	$(BIN)/ruff check --quiet --fix .
 
-bench: setup ## Measure engines, a worker's start and recovery, capture, the main job and the simulator here
+bench: setup ## Measure engines, a worker's start and recovery, capture, the main job, being watched and the simulator here
 	$(BIN)/python bench/infer.py
 	$(BIN)/python bench/worker_start.py
 	$(BIN)/python bench/recovery.py
@@ -62,6 +62,10 @@ bench: setup ## Measure engines, a worker's start and recovery, capture, the mai
 	$(BIN)/python bench/capture.py
 	$(BIN)/python bench/main_job.py
 	$(BIN)/python bench/main_job.py --scenario hd
+	$(BIN)/python bench/watching.py
+
+screenshots: setup ## Make the README's pictures of the live page, the console and the status anew
+	$(BIN)/python docs/screenshots.py
 
 lock: setup ## Write requirements.lock from what is installed
 	$(BIN)/pip freeze --exclude-editable | sort -f > requirements.lock
@@ -80,6 +84,11 @@ deploytools: ## Install what the tests of the service use (root, apt)
 
 install: ## Install as a systemd service, or upgrade it (root); EXTRAS=cuda
 	@deploy/install.sh $(if $(EXTRAS),--extras $(EXTRAS))
+
+trial: setup ## Try the README's installation, word for word, in a box; downloads 0.8 GB, takes minutes (root)
+	$(PIP) download -c requirements.lock -d $(VENV)/wheels . setuptools
+	$(PIP) download -c requirements.lock -d $(VENV)/wheels --no-deps systemd-python
+	MOSAICD_WHEELS=$(CURDIR)/$(VENV)/wheels $(BIN)/python -m pytest -s tests/system/test_trial.py
 
 uninstall: ## Remove the service (root); PURGE=1 also its settings, secrets and state
 	@deploy/install.sh --uninstall $(if $(PURGE),--purge)

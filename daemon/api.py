@@ -1,7 +1,7 @@
 """``/api/v1``: what the daemon shows of itself as JSON, and what happens as a stream of events.
 
 Owns the documents' shape (an OpenAPI document describes it) and the way from :class:`~daemon.statistics.Statistics`.
-Nothing here holds a setting, or a camera's URL. It changes nothing.
+Nothing here holds a setting, or a camera's URL. It changes nothing; :mod:`daemon.apiorders` does.
 """
 
 import asyncio
@@ -13,12 +13,12 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, HTTPException, Query, Request
 from fastapi.responses import Response, StreamingResponse
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, WithJsonSchema
 
 from daemon.pictures import Pictures
 from daemon.recent import Recent
 from daemon.sinks.jsonl import SightedTile, line_of
-from daemon.statistics import CameraStatistics, ChildStatistics, MosaicStatistics, Statistics
+from daemon.statistics import CameraStatistics, ChildStatistics, DisabledCamera, MosaicStatistics, Statistics
 
 POLL_S = 0.25
 PICTURE_S = 2.0
@@ -30,6 +30,38 @@ _SLOTS = 16
 
 class _View(BaseModel):
     model_config = ConfigDict(frozen=True)
+
+
+class Fault(_View):
+    """Why there is no other answer."""
+
+    detail: str
+    remedy: str = ""
+
+
+PROBLEMS: dict[int | str, dict[str, Any]] = {
+    401: {"model": Fault, "description": "A token is needed, and not given."},
+    403: {"model": Fault, "description": "A page from elsewhere wants to change something."},
+    421: {"model": Fault, "description": "The host's name is not known."},
+}
+"""What may be answered before a route is asked."""
+_EVENTS: dict[int | str, dict[str, Any]] = {
+    200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}},
+    503: {"model": Fault, "description": "Too many streams are open."},
+}
+_PICTURE: dict[int | str, dict[str, Any]] = {
+    200: {"content": {"image/jpeg": {"schema": {"type": "string", "format": "binary"}}}},
+    204: {"description": "None has come in two seconds."},
+    404: {"model": Fault},
+}
+_NOT_FOUND: dict[int | str, dict[str, Any]] = {404: {"model": Fault}}
+
+
+_Pair = Annotated[
+    tuple[int, int],
+    # As a list of two: what reads such documents seldom knows `prefixItems`.
+    WithJsonSchema({"type": "array", "items": {"type": "integer"}, "minItems": 2, "maxItems": 2}),
+]
 
 
 class Camera(_View):
@@ -45,7 +77,7 @@ class Camera(_View):
     """Seconds in this condition."""
     is_asleep: bool
     flaws: tuple[str, ...]
-    frame_wh: tuple[int, int]
+    frame_wh: _Pair
     last_frame_at: float
     """Wall clock, seconds since 1970; 0 before the first."""
     key_frame_interval_s: float
@@ -58,6 +90,15 @@ class Camera(_View):
     frames_dropped: dict[str, int]
     sightings: dict[str, int]
     cpu_s: float
+
+
+class Disabled(_View):
+    """One camera of the roster that is not read."""
+
+    name: str
+    by_hand: bool
+    """A person has switched it off, and may switch it on; else the roster disables it."""
+    why: str
 
 
 class Mosaic(_View):
@@ -104,6 +145,7 @@ class Status(_View):
     notices: tuple[str, ...]
     started_at: float
     cameras: tuple[Camera, ...]
+    disabled: tuple[Disabled, ...]
     mosaics: tuple[Mosaic, ...]
     processes: tuple[Process, ...]
 
@@ -131,7 +173,7 @@ class Seen(_View):
 
 def make_api(read: Callable[[], Statistics], recent: Recent, pictures: Pictures, version: str) -> APIRouter:
     """Return the routes; ``read`` is called on the HTTP thread and must not block."""
-    api = APIRouter(prefix="/api/v1", tags=["v1"])
+    api = APIRouter(prefix="/api/v1", tags=["v1"], responses=PROBLEMS)
     streams = asyncio.Semaphore(_SLOTS)
 
     @api.get("/status")
@@ -144,31 +186,41 @@ def make_api(read: Callable[[], Statistics], recent: Recent, pictures: Pictures,
         """All enabled cameras."""
         return tuple(map(_camera, read().cameras))
 
-    @api.get("/cameras/{name}")
+    @api.get("/cameras/{name}", responses=_NOT_FOUND)
     async def camera(name: str) -> Camera:
         """One camera."""
-        for each in read().cameras:
+        now = read()
+        for each in now.cameras:
             if each.name == name:
                 return _camera(each)
-        raise HTTPException(404, "there is no such enabled camera")
+        for other in now.disabled:
+            if other.name == name:
+                raise HTTPException(404, f"this camera is not read: {other.words}")
+        raise HTTPException(404, "there is no such camera in the roster")
+
+    @api.get("/disabled")
+    async def disabled() -> tuple[Disabled, ...]:
+        """All cameras of the roster that are not read."""
+        return tuple(map(_disabled, read().disabled))
 
     @api.get("/mosaics")
     async def mosaics() -> tuple[Mosaic, ...]:
         """All mosaics."""
         return tuple(map(_mosaic, read().mosaics))
 
-    @api.get("/mosaics/{name}/picture", response_class=Response, responses={200: {"content": {"image/jpeg": {}}}})
+    @api.get("/mosaics/{name}/picture", response_class=Response, responses=_PICTURE)
     async def picture(
         name: str,
         after: Annotated[int, Query(ge=0, description="Only one newer than this number is wanted.")] = 0,
+        within_s: Annotated[float, Query(ge=0, le=PICTURE_S, description="How long to wait for one.")] = PICTURE_S,
     ) -> Response:
         """What the mosaic shows, boxes drawn: drawn only while somebody asks. Its number is its ETag.
 
-        204 where none has come in two seconds: nothing moves, or nobody answers the mosaic.
+        204 where none has come in that time: nothing moves, or nobody answers the mosaic.
         """
         if name not in {mosaic.name for mosaic in read().mosaics}:
             raise HTTPException(404, "there is no such mosaic")
-        for _ in range(int(PICTURE_S / POLL_S)):
+        for left in range(int(within_s / POLL_S), -1, -1):
             shot = pictures.ask(name)
             if shot is not None and shot.number > after:
                 headers = {
@@ -177,7 +229,8 @@ def make_api(read: Callable[[], Statistics], recent: Recent, pictures: Pictures,
                     "Last-Modified": formatdate(shot.at, usegmt=True),
                 }
                 return Response(shot.jpeg, media_type="image/jpeg", headers=headers)
-            await asyncio.sleep(POLL_S)
+            if left:
+                await asyncio.sleep(POLL_S)
         return Response(status_code=204)
 
     @api.get("/workers")
@@ -200,18 +253,18 @@ def make_api(read: Callable[[], Statistics], recent: Recent, pictures: Pictures,
         """What came and went last, newest first."""
         return tuple(Change(**asdict(each)) for _, each in reversed(recent.transitions()))
 
-    @api.get("/events", response_class=StreamingResponse)
-    async def events(request: Request) -> StreamingResponse:
+    @api.get("/stream", response_class=StreamingResponse, responses=_EVENTS)
+    async def stream(request: Request) -> StreamingResponse:
         """What happens from now on, as server-sent events: `sighting` and `transition`."""
         if streams.locked():
             raise HTTPException(503, f"{_SLOTS} streams are open already", headers={"Retry-After": "10"})
 
-        async def stream() -> AsyncIterator[str]:
+        async def happenings() -> AsyncIterator[str]:
             async with streams:
                 async for event in _events(recent, request.is_disconnected):
                     yield event
 
-        return StreamingResponse(stream(), media_type="text/event-stream", headers={"Cache-Control": "no-store"})
+        return StreamingResponse(happenings(), media_type="text/event-stream", headers={"Cache-Control": "no-store"})
 
     return api
 
@@ -222,9 +275,9 @@ async def _events(recent: Recent, has_gone: Callable[[], Any]) -> AsyncIterator[
     while not await has_gone():
         found = [(number, "sighting", line) for number, tile in recent.sightings(last) if (line := _line(tile))]
         found += [(number, "transition", json.dumps(asdict(each))) for number, each in recent.transitions(last)]
-        for number, kind, data in sorted(found):
-            yield f"id: {number}\nevent: {kind}\ndata: {data}\n\n"
-            last = max(last, number)
+        if found:
+            last = max(last, *(number for number, _, _ in found))
+            yield "".join(f"id: {number}\nevent: {kind}\ndata: {data}\n\n" for number, kind, data in sorted(found))
         silent_s = 0.0 if found else silent_s + POLL_S
         if silent_s >= KEEP_ALIVE_S:
             silent_s = 0.0
@@ -249,6 +302,7 @@ def status_of(now: Statistics, version: str) -> Status:
         notices=now.notices,
         started_at=now.started_at,
         cameras=tuple(map(_camera, now.cameras)),
+        disabled=tuple(map(_disabled, now.disabled)),
         mosaics=tuple(map(_mosaic, now.mosaics)),
         processes=tuple(map(_process, now.children)),
     )
@@ -278,6 +332,10 @@ def _camera(camera: CameraStatistics) -> Camera:
         sightings=camera.sightings,
         cpu_s=camera.cpu_s,
     )
+
+
+def _disabled(camera: DisabledCamera) -> Disabled:
+    return Disabled(name=camera.name, by_hand=camera.by_hand, why=camera.words)
 
 
 def _mosaic(mosaic: MosaicStatistics) -> Mosaic:

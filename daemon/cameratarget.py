@@ -5,6 +5,7 @@ disabled camera can be tested too.
 """
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -14,11 +15,11 @@ from msgspec import structs
 from capture.messages import Reading
 from capture.probemessages import ProbeOrder
 from capture.words import Transport
-from daemon import yamltext
+from daemon import rostertext, yamltext
 from daemon.cameraurl import CameraUrl, UrlError, parse_url
 from daemon.cli_models import SETTINGS
 from daemon.fieldtypes import DEFAULT_CANVAS
-from daemon.problems import did_you_mean
+from daemon.problems import Checked, did_you_mean
 from daemon.roster import UNWRITTEN, roster_from
 from daemon.rosterfile import NAME_PATTERN
 from daemon.secrets import SecretSources
@@ -141,12 +142,11 @@ def _from_roster(typed: Typed, settings: Settings | None, sources: SecretSources
     if typed.username or typed.password:
         raise TargetError("user name and password go with a url; a camera of the roster has its own there")
     path = typed.roster or (settings.roster if settings else Path())
-    document = yamltext.load(path).require()
-    written = _entry(document, typed.what)
+    documents = _documents(path, typed.what)
+    written = _entry(documents, typed.what)
     default_dir = Settings.model_fields["secrets_dir"].default
     known = sources.with_secrets_dir(settings.secrets_dir if settings else default_dir)
-    alone = _alone(document, typed.what, written)
-    roster = roster_from(alone, None, known).require()
+    roster = roster_from(_alone(documents, typed.what, written), None, known).require()
     [camera] = roster.cameras
     url = parse_url(written["url"])
     small = parse_url(str(written["detect_url"])) if camera.detect_url else None
@@ -170,24 +170,48 @@ def _from_roster(typed: Typed, settings: Settings | None, sources: SecretSources
     return replace(target, fps=camera.fps or target.fps)
 
 
-def _entry(document: YamlDocument, name: str) -> dict[str, Any]:
-    """The camera as the roster writes it. Raises TargetError; what is no roster at all is left to be said as usual."""
+def _documents(path: Path, name: str) -> tuple[YamlDocument, ...]:
+    """The roster's main document and, if another has the camera, that one; all if none has it. Raises ConfigError where
+    one of these cannot be read."""
+    read = rostertext.read(path).documents
+    main, *others = read.value or read.require()
+    holder = next((document for document in (main, *others) if name in _cameras(document)), None)
+    if holder is None:
+        return read.require()
+    needed = (main,) if holder is main else (main, holder)
+    files = {document.file for document in needed}
+    return Checked(needed, tuple(problem for problem in read.problems if problem.file in files)).require()
+
+
+def _cameras(document: YamlDocument) -> dict[str, Any]:
     cameras = document.value.get("cameras") if isinstance(document.value, dict) else None
-    if not isinstance(cameras, dict):
+    return cameras if isinstance(cameras, dict) else {}
+
+
+def _entry(documents: Sequence[YamlDocument], name: str) -> dict[str, Any]:
+    """The camera as the roster writes it. Raises TargetError; what is no roster at all is left to be said as usual."""
+    main = documents[0]
+    written = main.value if isinstance(main.value, dict) else {}
+    if not isinstance(written.get("cameras", {} if "include" in written else None), dict):
         return {}
+    cameras = {key: body for document in documents for key, body in _cameras(document).items()}
     if name not in cameras:
         known = list(cameras)
         hint = f"; it has {', '.join(known[:8])}{', ...' if len(known) > 8 else ''}" if known else ""
-        raise TargetError(f"no camera '{name}' in {document.file}{did_you_mean(name, known) or hint}")
+        raise TargetError(f"no camera '{name}' in {main.file}{did_you_mean(name, known) or hint}")
     body = cameras[name]
     return body if isinstance(body, dict) else {}
 
 
-def _alone(document: YamlDocument, name: str, written: dict[str, Any]) -> YamlDocument:
+def _alone(documents: Sequence[YamlDocument], name: str, written: dict[str, Any]) -> Sequence[YamlDocument]:
     """The roster with this one camera in it, enabled."""
     if not written:
-        return document  # it is wrong in a way that its owner is to be told
-    return replace(document, value={**document.value, "cameras": {name: {**written, "enabled": True}}})
+        return documents  # it is wrong in a way that its owner is to be told
+    entry = {name: {**written, "enabled": True}}
+    return [
+        replace(document, value={**document.value, "cameras": entry if name in _cameras(document) else {}})
+        for document in documents
+    ]
 
 
 def _order(

@@ -12,7 +12,8 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from daemon import yamltext
+from daemon import rostertext, yamltext
+from daemon.httpsettings import find_token
 from daemon.modelrun import model_files
 from daemon.models.errors import ModelsError
 from daemon.problems import Checked, KeyPath, Place, Problem, in_order, problem_at
@@ -28,7 +29,7 @@ from inference.model import inspect_model
 def check(
     settings_path: Path, roster_path: Path | None, overrides: Sequence[str], sources: SecretSources
 ) -> tuple[Settings | None, Roster | None, list[Problem]]:
-    """Reads both files, the roster at `roster_path` or where the settings say.
+    """Reads settings and roster, which is at `roster_path` or where the settings say, with what it includes.
 
     Each of the two is None where it is not valid in itself; whether the daemon can run is
     `not has_errors(problems)`, since the disk may lack a model. Broken settings do not hide the roster's problems.
@@ -39,15 +40,16 @@ def check(
     problems = [*settings.problems, *roster.problems]
     if settings.value is not None:
         problems += check_files(settings.value, document.value)
+        problems += _token_problems(settings.value, document.value, sources)
         labels = _labels(settings.value)
         if roster.value is not None and labels:
             problems += check_labels(roster.value, labels)
     return settings.if_valid().value, roster.if_valid().value, list(in_order(problems))
 
 
-def check_roster(document: YamlDocument, settings: Settings, sources: SecretSources) -> Checked[Roster]:
-    """The roster in a parsed document under settings that hold, with all that is wrong with it."""
-    roster = roster_from(document, settings.mosaic.fps, sources, settings.mosaic.stale_s)
+def check_roster(documents: Sequence[YamlDocument], settings: Settings, sources: SecretSources) -> Checked[Roster]:
+    """The roster in parsed documents under settings that hold, with all that is wrong with it."""
+    roster = roster_from(documents, settings.mosaic.fps, sources, settings.mosaic.stale_s)
     labels = _labels(settings)
     return roster.then(lambda found: Checked(found, check_labels(found, labels) if labels else ()))
 
@@ -102,8 +104,8 @@ def _roster(
         secrets_dir = base / _text(raw.get("secrets_dir"), str(Settings.model_fields["secrets_dir"].default))
     fps, stale_s = (mosaic.fps, mosaic.stale_s) if mosaic else (None, None)
     known = sources.with_secrets_dir(secrets_dir)
-    roster = yamltext.load(roster_path or path)
-    return roster.then(lambda found: roster_from(found, fps, known, stale_s))
+    documents = rostertext.read(roster_path or path).documents
+    return documents.then(lambda found: roster_from(found, fps, known, stale_s))
 
 
 def _mosaic(raw: object) -> Mosaic | None:
@@ -115,6 +117,12 @@ def _mosaic(raw: object) -> Mosaic | None:
 
 def _text(value: object, default: str) -> str:
     return value if isinstance(value, str) and value else default
+
+
+def _token_problems(settings: Settings, document: YamlDocument | None, sources: SecretSources) -> Iterator[Problem]:
+    path = ("http", "token")
+    for each in find_token(settings.http, sources.with_secrets_dir(settings.secrets_dir)).faults:
+        yield problem_at(_place(path, document), path, each.message, each.remedy)
 
 
 def _model_problems(settings: Settings, document: YamlDocument | None) -> Iterator[Problem]:

@@ -28,6 +28,12 @@ def children_metrics(
         (label, "state"),
         (((c.name, phase.value), c.phase == phase.value) for c in children for phase in Phase),
     )
+    yield gauge(
+        f"mosaicd_{prefix}_generation",
+        f"{noun}: number of the process that does its work, the first being 1.",
+        (label,),
+        (((c.name,), c.generation) for c in children),
+    )
     yield counter(
         f"mosaicd_{prefix}_restarts",
         f"{noun}: times it ended and was to be started again, by cause.",

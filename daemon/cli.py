@@ -7,6 +7,7 @@ it on. Light on purpose: only typer is imported at the top; each command imports
 import json
 import os
 import re
+import resource
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -58,6 +59,8 @@ VideosOption = Annotated[
 
 def main(args: Sequence[str] | None = None) -> None:
     """Run one command and exit; an exception that nobody expected is one line, and exit code 70."""
+    # A core would hold passwords, of the children that inherit this too; systemd-coredump asks for this limit as well.
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     try:
         app(args=args, prog_name="mosaicd")
     except KeyboardInterrupt:
@@ -338,8 +341,8 @@ def version() -> None:
 
 
 # Those of other files, after the ones above.
-app.command(epilog=cli_status.STATUS_EPILOG)(cli_status.status)
-app.command(epilog=cli_status.TAIL_EPILOG)(cli_status.tail)
+app.command(epilog=cli_status.STATUS_EPILOG, context_settings={"obj": os.environ})(cli_status.status)
+app.command(epilog=cli_status.TAIL_EPILOG, context_settings={"obj": os.environ})(cli_status.tail)
 app.command(epilog=cli_reload.EPILOG)(cli_reload.reload)
 app.command(epilog=cli_schema.EPILOG)(cli_schema.schema)
 app.command(epilog=cli_plan.EPILOG, context_settings={"obj": os.environ})(cli_plan.plan)

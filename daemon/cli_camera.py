@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 
 from capture.exits import ExitCode
+from daemon.cli_models import SettingsOption, StateDirOption
+from daemon.cliask import ask_daemon, fail
 
 if TYPE_CHECKING:
     from capture.probemessages import ProbeReport, Refusal, Step
@@ -23,17 +25,12 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     name="camera",
-    help="One camera at a time: test it.",
+    help="One camera at a time: test it, switch it off and on.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-
-
-@app.callback()
-def _camera() -> None:
-    """Keeps `test` a command of its own while there is no other."""
 
 
 @app.command(
@@ -101,6 +98,44 @@ def try_camera(
     _check_place(picture, force)
     outcome = _run(target, environ)
     raise typer.Exit(_tell(outcome, target, _saved(outcome.jpeg, picture, force), as_json))
+
+
+NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="A camera of the roster.", show_default=False)]
+_SWITCH_EPILOG = (
+    "[bold]Examples[/bold]\n\n"
+    "mosaicd camera disable gate\n\n"
+    "mosaicd camera enable gate --settings mosaicd.yaml\n\n"
+    "The roster stays as it is. What is switched off stays so over reloads and restarts; `mosaicd status` lists it.\n\n"
+    "Exit code: 0 if the camera is as was ordered, 1 if there is none of that name, the roster disables it, or no "
+    "daemon runs."
+)
+
+
+@app.command(epilog=_SWITCH_EPILOG)
+def disable(name: NameArgument, *, settings: SettingsOption = None, state_dir: StateDirOption = None) -> None:
+    """Switch a camera of the daemon that runs off, until somebody switches it on; the others lose no frame."""
+    _switch(name, settings, state_dir, is_on=False)
+
+
+@app.command(epilog=_SWITCH_EPILOG)
+def enable(name: NameArgument, *, settings: SettingsOption = None, state_dir: StateDirOption = None) -> None:
+    """Switch a camera on that was switched off."""
+    _switch(name, settings, state_dir, is_on=True)
+
+
+def _switch(name: str, settings: Path | None, state_dir: Path | None, *, is_on: bool) -> None:
+    from daemon.orders import NoSuchCamera, SwitchCamera, Switched
+
+    words = "on" if is_on else "off"
+    match ask_daemon("camera", settings, state_dir, SwitchCamera(name, is_on)):
+        case Switched(_, _, difference) if difference.by_kind():
+            typer.echo(f"{name}: switched {words}")
+        case Switched():
+            typer.echo(f"{name}: it is {words} already")
+        case NoSuchCamera(_, hint):
+            fail("camera", f"there is no camera {name!r} in the roster{hint}")
+        case reply:
+            fail("camera", f"an answer to another question: {reply}")
 
 
 def _password(username: str | None, name: str | None, environ: Mapping[str, str]) -> str:

@@ -18,7 +18,7 @@ import typer
 from capture.exits import ExitCode
 
 if TYPE_CHECKING:
-    from daemon.models.catalog import Catalog, RemoteFile
+    from daemon.models.catalog import Catalog, CatalogModel, RemoteFile
     from daemon.models.listing import Row
 
 SETTINGS = Path("/etc/mosaicd/mosaicd.yaml")
@@ -89,6 +89,7 @@ def fetch(
     context: typer.Context, name: NameArgument, settings: SettingsOption = None, state_dir: StateDirOption = None
 ) -> None:
     """Fetch a model, check its digests, and store it."""
+    from daemon.models.errors import UnreachableError
     from daemon.models.install import fetch as fetch_model
     from daemon.models.install import find_offered, is_installed
     from daemon.models.store import check_state_dir
@@ -106,6 +107,9 @@ def fetch(
         except KeyboardInterrupt:
             typer.echo(f"\nStopped. To go on: mosaicd models fetch {name} --state-dir {state}", err=True)
             raise typer.Exit(130) from None
+        except UnreachableError as error:
+            typer.echo(f"mosaicd models: {error}\n{_by_hand(model)}", err=True)
+            raise typer.Exit(ExitCode.FAILURE) from None
     typer.echo(f"{name} is stored in {paths.cfg.parent}. {_how_to_use(name)}")
 
 
@@ -147,7 +151,7 @@ def verify(
     "sudo mosaicd models add forklifts --cfg forklifts.cfg --weights forklifts_best.weights --names forklifts.names\n\n"
     "mosaicd models add forklifts --force --cfg a.cfg --weights a.weights --names a.names --settings mosaicd.yaml\n\n"
     "On a machine without Internet, the files of a catalog's model are brought in under its name:\n\n"
-    "mosaicd models add yolov4 --cfg yolov4.cfg --weights yolov4.weights --names coco.names"
+    "mosaicd models add yolov4 --cfg yolov4.cfg --weights yolov4.weights"
 )
 def add(
     context: typer.Context,
@@ -157,25 +161,46 @@ def add(
     weights: Annotated[
         Path, typer.Option(metavar="FILE", help="Its weights, or a .keras file.", exists=True, dir_okay=False)
     ],
-    names: Annotated[Path, typer.Option(metavar="FILE", help="Its labels, one a line.", exists=True, dir_okay=False)],
+    names: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Its labels, one a line; those of the catalog's models are known.",
+            exists=True,
+            dir_okay=False,
+            show_default=False,
+        ),
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace a model of this name.")] = False,
     settings: SettingsOption = None,
     state_dir: StateDirOption = None,
 ) -> None:
     """Copy a model of your own into the store."""
     from daemon.models.install import add as add_model
+    from daemon.models.install import labels_file
     from inference.engine import ModelFiles
 
-    with _told():
+    with _told(), labels_file(name, names, _catalog(context)) as labels:
         paths = add_model(
             name,
-            ModelFiles(cfg, weights, names),
+            ModelFiles(cfg, weights, labels),
             find_folder(settings, state_dir),
             stored_at=datetime.now(UTC),
             replace=force,
             catalog=_catalog(context),
         )
     typer.echo(f"{name} is stored in {paths.cfg.parent}. {_how_to_use(name)}")
+
+
+def _by_hand(model: "CatalogModel") -> str:
+    """Return how to go on without a network. Pure."""
+    cfg, weights = (remote.url.rsplit("/", 1)[-1] for remote in (model.cfg, model.weights))
+    return (
+        "A machine without Internet gets these two files from another one:\n"
+        f"  {model.cfg.url}\n  {model.weights.url}\n"
+        f"and then: mosaicd models add {model.name} --cfg {cfg} --weights {weights}\n"
+        "To try everything else until then: model: {name: demo} in the settings"
+    )
 
 
 def _how_to_use(name: str) -> str:
@@ -199,7 +224,7 @@ def find_folder(settings: Path | None, state_dir: Path | None) -> Path:
     if state_dir is not None:
         return state_dir.absolute()
     path = settings or SETTINGS
-    if settings is not None or _may_be_there(path):
+    if settings is not None or may_be_there(path):
         try:
             yamltext.load(path).require()
         except ConfigError as error:
@@ -208,7 +233,8 @@ def find_folder(settings: Path | None, state_dir: Path | None) -> Path:
     return find_state_dir(path, (), {}).absolute()
 
 
-def _may_be_there(path: Path) -> bool:
+def may_be_there(path: Path) -> bool:
+    """Whether a file is there, as far as this user can see."""
     try:
         return path.exists()
     except OSError:  # its folder is closed to this user: reading it says so

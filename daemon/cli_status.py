@@ -1,6 +1,6 @@
 """The commands `mosaicd status` and `mosaicd tail`: what the daemon shows over HTTP, for a person in a terminal.
 
-Light on purpose: only typer is imported at the top.
+Light on purpose: only typer is imported at the top. The environment comes as the context's object.
 """
 
 import json
@@ -8,7 +8,8 @@ import os
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from http.client import HTTPResponse
 from pathlib import Path
@@ -16,16 +17,24 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from daemon.cli_models import SETTINGS
+from daemon.cli_models import SETTINGS, may_be_there
 from daemon.cliask import fail
 from daemon.clioutput import print_tables
 
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from daemon.secrets import Secret
+
 UrlOption = Annotated[
     str | None,
     typer.Option("--url", metavar="URL", help="Where the daemon answers; the settings say it otherwise."),
+]
+TokenOption = Annotated[
+    str | None,
+    typer.Option(
+        "--token-env", metavar="NAME", help="The environment variable that holds the token; the settings' otherwise."
+    ),
 ]
 SettingsOption = Annotated[
     Path, typer.Option("--settings", metavar="FILE", help="The daemon's settings, which name its address.")
@@ -48,19 +57,30 @@ TAIL_EPILOG = (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Where:
+    """Where the daemon answers, the token that it may ask for, and which command asks."""
+
+    command: str
+    base: str
+    token: "Secret | None" = None
+
+
 def status(
+    context: typer.Context,
     *,
     watch: Annotated[bool, typer.Option("--watch", help="Show it anew every second, until Ctrl-C.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="The whole document instead of tables.")] = False,
     settings: SettingsOption = SETTINGS,
     url: UrlOption = None,
+    token_env: TokenOption = None,
 ) -> None:
     """Show cameras, mosaics and workers of the daemon that runs."""
-    base = url or _url(settings)
+    where = find_daemon("status", settings, url, token_env, context.obj if context.obj is not None else {})
     if watch:
-        _watch(base)
+        _watch(where)
         return
-    found = _get(base)
+    found = _get(where)
     if as_json:
         typer.echo(json.dumps(found, indent=2))
     else:
@@ -74,23 +94,25 @@ def status(
 
 
 def tail(
+    context: typer.Context,
     *,
     camera: Annotated[str | None, typer.Option("--camera", help="Of this camera alone.")] = None,
     label: Annotated[str | None, typer.Option("--label", help="With this label alone.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
     settings: SettingsOption = SETTINGS,
     url: UrlOption = None,
+    token_env: TokenOption = None,
 ) -> None:
     """Print sightings, and cameras and workers that come and go, as they happen; until Ctrl-C."""
-    base = url or _url(settings)
+    where = find_daemon("tail", settings, url, token_env, context.obj if context.obj is not None else {})
     try:
-        for kind, data in _events(base):
+        for kind, data in _events(where):
             event = json.loads(data)
             if line := _line(kind, event, camera, label):
                 typer.echo(data if as_json else line)
     except KeyboardInterrupt:
         raise typer.Exit(0) from None
-    fail("tail", f"the daemon at {base} has ended the stream")
+    fail("tail", f"the daemon at {where.base} has ended the stream")
 
 
 def _line(kind: str, event: dict[str, Any], camera: str | None, label: str | None) -> str:
@@ -114,10 +136,10 @@ def _line(kind: str, event: dict[str, Any], camera: str | None, label: str | Non
     return f"{captured_at:%H:%M:%S} {event['camera']}: {', '.join(words)}"
 
 
-def _events(base: str) -> Iterator[tuple[str, str]]:
+def _events(where: Where) -> Iterator[tuple[str, str]]:
     """Yield kind and data of each server-sent event."""
     kind = ""
-    with _open(f"{base}/api/v1/events", within_s=60.0) as stream:
+    with _open(where, "/api/v1/stream", within_s=60.0) as stream:
         for raw in stream:
             key, _, value = raw.decode().rstrip("\n").partition(": ")
             if key == "event":
@@ -126,14 +148,14 @@ def _events(base: str) -> Iterator[tuple[str, str]]:
                 yield kind, value
 
 
-def _watch(base: str) -> None:
+def _watch(where: Where) -> None:
     from rich.console import Group
     from rich.live import Live
 
     try:
         with Live(refresh_per_second=4, screen=True) as live:
             while True:
-                found = _get(base)
+                found = _get(where)
                 live.update(Group(found["words"], "", *_tables(found)))
                 time.sleep(1.0)
     except KeyboardInterrupt:
@@ -156,8 +178,10 @@ def _tables(found: dict[str, Any]) -> "list[Table]":
         dropped = sum(n for reason, n in c["frames_dropped"].items() if reason not in ("rate", "undecoded"))
         seen = sum(c["sightings"].values())
         numbers = (c["frames_received"], c["frames_analyzed"], dropped, seen)
-        flaws = ", ".join(c["flaws"]) or "-"
+        flaws = f"[yellow]{', '.join(c['flaws'])}[/yellow]" if c["flaws"] else "-"
         cameras.add_row(c["name"], c["mosaic"], state, _age(c["since_s"]), *map(str, numbers), flaws)
+    for c in found["disabled"]:
+        cameras.add_row(c["name"], "-", f"[yellow]{c['why']}[/yellow]", *["-"] * 6)
     mosaics = table("mosaic", "worker", "state", "#last answer", "#answered", "#shed")
     for m in found["mosaics"]:
         state = m["apart"] or ("answered" if m["is_answered"] else "not answered")
@@ -181,34 +205,58 @@ def _age(seconds: float) -> str:
     return f"{seconds:.0f} s"
 
 
-def _url(settings: Path) -> str:
+def find_daemon(
+    command: str, settings: Path, url: str | None, token_env: str | None, environ: Mapping[str, str]
+) -> Where:
     """Return where the daemon of these settings answers; end the command where they do not say it."""
+    from daemon.httpsettings import find_token
     from daemon.problems import ConfigError
+    from daemon.secrets import Secret, SecretSources
     from daemon.settings import load_settings
 
+    if token_env is not None and not environ.get(token_env):
+        why = f"the environment variable {token_env} is empty or not set"
+        raise typer.BadParameter(why, param_hint="--token-env")
+    token = Secret(environ[token_env]) if token_env is not None else None
+    if url is not None:
+        return Where(command, url.rstrip("/"), token)
     try:
-        http = load_settings(settings).http
+        found = load_settings(settings)
     except ConfigError as error:
-        if settings.exists() and not os.access(settings, os.R_OK):
-            return DEFAULT_URL  # only root and the daemon may read them
-        fail("status", f"{error}\nor say --url http://ADDRESS:PORT")
-    if not http.port:
-        fail("status", f"{settings} lets the port be chosen at the start: say --url http://ADDRESS:PORT")
-    return f"http://{http.address}:{http.port}"
+        if may_be_there(settings) and not os.access(settings, os.R_OK):
+            return Where(command, DEFAULT_URL, token)  # only root and the daemon may read them
+        fail(command, f"{error}\nor say --url http://ADDRESS:PORT")
+    if not found.http.port:
+        fail(command, f"{settings} lets the port be chosen at the start: say --url http://ADDRESS:PORT")
+    sources = SecretSources.from_environ(environ).with_secrets_dir(found.secrets_dir)
+    return Where(command, _base(found.http.address, found.http.port), token or find_token(found.http, sources).secret)
 
 
-def _get(base: str) -> dict[str, Any]:
-    with _open(f"{base}/api/v1/status", within_s=ANSWER_S) as answer:
+def _base(address: str, port: int) -> str:
+    """Return the URL by which this machine reaches what listens there."""
+    here = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(address, address)
+    return f"http://[{here}]:{port}" if ":" in here else f"http://{here}:{port}"
+
+
+def _get(where: Where) -> dict[str, Any]:
+    with _open(where, "/api/v1/status", within_s=ANSWER_S) as answer:
         found: dict[str, Any] = json.load(answer)
     return found
 
 
-def _open(url: str, within_s: float) -> HTTPResponse:
+def _open(where: Where, path: str, within_s: float) -> HTTPResponse:
+    url = f"{where.base}{path}"
+    headers = {"Authorization": f"Bearer {where.token.reveal()}"} if where.token else {}
     try:
-        answer: HTTPResponse = urllib.request.urlopen(url, timeout=within_s)
+        answer: HTTPResponse = urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=within_s)
     except urllib.error.HTTPError as error:
-        fail("status", f"{url} answers {error.code} {error.reason}: is it a mosaicd of this version?")
+        error.close()
+        if error.code == 401:
+            fail(
+                where.command, f"{url} wants the daemon's token: become a user who may read it, or say --token-env NAME"
+            )
+        fail(where.command, f"{url} answers {error.code} {error.reason}: is it a mosaicd of this version?")
     except (OSError, ValueError) as error:
         reason = getattr(error, "reason", error)
-        fail("status", f"no daemon answers at {url}: {reason}; is it running (systemctl status mosaicd)?")
+        fail(where.command, f"no daemon answers at {url}: {reason}; is it running (systemctl status mosaicd)?")
     return answer

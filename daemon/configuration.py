@@ -11,12 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from capture.grouping import MosaicPlan
-from daemon import kept, lastgood
+from daemon import kept, lastgood, rostertext
 from daemon.check import check, check_files, find_state_dir
 from daemon.lastgood import LastGood, LastGoodError, StoredText
 from daemon.logs import fields
 from daemon.problems import has_errors
-from daemon.roster import Roster, parse_roster
+from daemon.roster import Roster, roster_from
+from daemon.rostertext import RosterText, WrittenFile
 from daemon.secrets import SecretSources
 from daemon.settings import Settings, parse_settings
 
@@ -42,9 +43,15 @@ class Configuration:
     settings: Settings
     roster: Roster
     roster_path: Path
-    texts: tuple[StoredText, StoredText] | None = None
+    texts: LastGood | None = None
     """Settings and roster as they were written; None where they could not be read again."""
     notices: tuple[str, ...] = ()
+
+    @property
+    def digest(self) -> bytes:
+        """What a reading of the same roster has; empty where it is not known."""
+        texts = self.texts.roster_texts if self.texts else ()
+        return rostertext.digest(each.text.encode() for each in texts) if texts else b""
 
 
 def configure(origin: Origin, sources: SecretSources, environ: Mapping[str, str]) -> Configuration | None:
@@ -54,7 +61,7 @@ def configure(origin: Origin, sources: SecretSources, environ: Mapping[str, str]
         print(problem, file=sys.stderr)
     if settings is not None and roster is not None and not has_errors(problems):
         roster_path = origin.roster_path or settings.roster
-        return Configuration(settings, roster, roster_path, _texts(origin.settings_path, roster_path))
+        return Configuration(settings, roster, roster_path, _texts(origin, roster_path))
     state_dir = settings.state_dir if settings else find_state_dir(origin.settings_path, origin.overrides, environ)
     recalled = _recall(state_dir, origin, sources)
     if recalled is None:
@@ -63,11 +70,11 @@ def configure(origin: Origin, sources: SecretSources, environ: Mapping[str, str]
     return recalled
 
 
-def remember(configuration: Configuration, origin: Origin) -> None:
+def remember(configuration: Configuration) -> None:
     """Keep this for a start on which the files are broken. It is no reason not to run that it cannot be kept."""
     try:
         if configuration.texts is not None:
-            lastgood.save(configuration.settings.state_dir, LastGood(*configuration.texts, origin.overrides))
+            lastgood.save(configuration.settings.state_dir, configuration.texts)
     except LastGoodError as error:
         log.warning("valid settings not remembered", extra=fields(error=error))
 
@@ -82,14 +89,18 @@ def save_grouping(state_dir: Path, plans: tuple[MosaicPlan, ...]) -> None:
     kept.save(state_dir / GROUPING_FILE, plans, "grouping")
 
 
-def _texts(settings_path: Path, roster_path: Path) -> tuple[StoredText, StoredText] | None:
+def stored(text: RosterText) -> tuple[StoredText, ...]:
+    """Return the files of a valid roster as they are kept."""
+    return tuple(StoredText(str(Path(file.path).absolute()), file.content.decode("utf-8")) for file in text.files)
+
+
+def _texts(origin: Origin, roster_path: Path) -> LastGood | None:
     try:
-        settings, roster = (
-            StoredText(str(path.absolute()), path.read_text("utf-8")) for path in (settings_path, roster_path)
-        )
-    except (OSError, UnicodeDecodeError):
+        settings = StoredText(str(origin.settings_path.absolute()), origin.settings_path.read_text("utf-8"))
+        roster, *included = stored(rostertext.read(roster_path))
+    except (OSError, ValueError):
         return None  # it has just been replaced by another: what was read is valid all the same
-    return settings, roster
+    return LastGood(settings, roster, origin.overrides, tuple(included))
 
 
 def _is_of(last: LastGood, origin: Origin) -> bool:
@@ -114,15 +125,11 @@ def _recall(state_dir: Path, origin: Origin, sources: SecretSources) -> Configur
     settings = parse_settings(last.settings.text, file=last.settings.path, base=base, overrides=last.overrides).value
     if settings is None or has_errors(check_files(settings)):
         return None
-    roster = parse_roster(
-        last.roster.text,
-        file=last.roster.path,
-        mosaic_fps=settings.mosaic.fps,
-        sources=sources.with_secrets_dir(settings.secrets_dir),
-        stale_s=settings.mosaic.stale_s,
-    ).value
+    documents = rostertext.parse([WrittenFile(each.path, each.text.encode()) for each in last.roster_texts])
+    mosaic, known = settings.mosaic, sources.with_secrets_dir(settings.secrets_dir)
+    roster = documents.then(lambda found: roster_from(found, mosaic.fps, known, mosaic.stale_s)).if_valid().value
     if roster is None:
         return None
     notice = "running on the last valid settings and roster, because the files are broken"
     print(f"mosaicd: {notice}", file=sys.stderr)
-    return Configuration(settings, roster, Path(last.roster.path), (last.settings, last.roster), (notice,))
+    return Configuration(settings, roster, Path(last.roster.path), last, (notice,))

@@ -251,7 +251,8 @@ class Watch:
         self._port = port
         self._out = out
         self._tail = Tail(folder / "state" / "sightings.jsonl")
-        self._addresses = (f"metrics: http://127.0.0.1:{port}/metrics", f"settings, logs, sightings: {folder}")
+        base = f"http://127.0.0.1:{port}/"
+        self._addresses = (f"live page: {base}, metrics: {base}metrics", f"settings, logs, sightings: {folder}")
         self._printed_s = float("-inf")
         self.outcome = Outcome(options.cameras, time.monotonic())
         self.ended_s = self.outcome.started_s

@@ -1,12 +1,12 @@
-"""Carries out what a person orders: workers listed and restarted, the roster read again. Owns the control socket.
+"""Carries out what a person orders: workers listed and restarted, cameras switched, the roster read again.
 
 Used by the supervisor's loop, which it must not keep waiting: what takes longer is answered by whoever does it.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
 
 from daemon.child import Child
-from daemon.control import Asked, Control
 from daemon.orders import (
     ListWorkers,
     NoSuchWorker,
@@ -16,11 +16,30 @@ from daemon.orders import (
     Request,
     Restarting,
     RestartWorker,
+    SwitchCamera,
     WorkerList,
 )
 from daemon.records import Record
-from daemon.reload import Reloader, Trigger, reply_to
+from daemon.reload import Reloader, Switching, Trigger, reply_to
 from daemon.workforce import Workforce
+
+
+class Asked(Protocol):
+    """A request that waits for its reply."""
+
+    @property
+    def request(self) -> Request:
+        """What is asked."""
+
+    def answer(self, reply: Reply) -> None:
+        """Answer it, from any thread; never blocks."""
+
+
+class Inlet(Protocol):
+    """A way on which requests come."""
+
+    def take(self) -> Sequence[Asked]:
+        """Return those that have come; never blocks."""
 
 
 class Desk:
@@ -28,13 +47,13 @@ class Desk:
 
     def __init__(
         self,
-        control: Control,
+        inlets: Sequence[Inlet],
         workforce: Workforce,
         records: Mapping[str, Record],
         lives: Mapping[str, Child],
         restart: Callable[[Child], None],
     ) -> None:
-        self._control = control
+        self._inlets = inlets
         self._workforce = workforce
         self._records = records
         self._lives = lives
@@ -42,11 +61,14 @@ class Desk:
 
     def serve(self, reloader: Reloader | None, *, is_stopping: bool) -> None:
         """Carry out what was ordered since the last turn."""
-        for asked in self._control.take():
-            if isinstance(asked.request, ReloadRoster) and reloader is not None and not is_stopping:
-                reloader.request(_trigger(asked, asked.request))
-            else:
-                asked.answer(self._carry_out(asked.request, is_stopping))
+        for asked in [asked for inlet in self._inlets for asked in inlet.take()]:
+            match asked.request:
+                case ReloadRoster() as order if reloader is not None and not is_stopping:
+                    reloader.request(_trigger(asked, order))
+                case SwitchCamera() as order if reloader is not None and not is_stopping:
+                    reloader.request(Switching(order, asked.answer))
+                case request:
+                    asked.answer(self._carry_out(request, is_stopping))
 
     def _carry_out(self, request: Request, is_stopping: bool) -> Reply:
         match request:
@@ -65,7 +87,7 @@ class Desk:
                 was = self._lives[name].life.phase
                 self._restart(self._lives[name])
                 return Restarting(name, was)
-            case ReloadRoster():
+            case ReloadRoster() | SwitchCamera():
                 return Refused("this daemon does not read its roster again")
 
 

@@ -3,6 +3,7 @@
 Made once from settings, roster and devices; the supervisor only carries it out.
 """
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import ceil
@@ -21,6 +22,8 @@ from daemon.placement import Owner, Wanted, find_homes
 from daemon.quota import DeviceMemory
 from daemon.roster import Camera, Roster
 from daemon.settings import Settings, Supervision
+from daemon.statistics import ConfigStatistics, DisabledCamera
+from inference.labels import modern_label
 
 _INHERITED = ("PATH", "HOME", "LANG", "TZ", "TMPDIR", "LD_LIBRARY_PATH", "VIRTUAL_ENV")
 _INHERITED_PREFIXES = ("LC_", "PYTHON", "CUDA_", "NVIDIA_", "TF_", "XLA_")
@@ -34,6 +37,7 @@ to 32 MiB once a picture was freed, so that free memory stays: eight small camer
 _NO_GPU = "-1"
 PRIORITIES = {"low": -1, "normal": 0, "high": 1}
 CAPTURE_START_S = 10.0
+DIGEST_CHARS = 12
 ANSWERED_WITHIN_S = 5.0
 """Shortest time after which a mosaic is no longer being answered; slow ones have three of their periods."""
 
@@ -74,8 +78,20 @@ class Job:
     start_concurrency: int
     memories: Mapping[str, DeviceMemory] = field(default_factory=dict)
     """By device."""
+    disabled: tuple[DisabledCamera, ...] = ()
+    """Cameras of the roster that are not read, in its order."""
     epoch: int = 0
     """The last that was given to a camera."""
+    roster_digest: str = ""
+    """Equal for equal rosters, whatever their secrets."""
+    config: tuple[ConfigStatistics, ...] = ()
+    """What all of it came to, for people."""
+
+    @property
+    def wanted_labels(self) -> dict[str, tuple[str, ...]]:
+        """Labels of the model that the roster names for a camera; cameras that want all are left out."""
+        named = (pair for assignment in self.assignments.values() for pair in assignment.labels.items())
+        return {camera: tuple(map(modern_label, labels)) for camera, labels in named}
 
 
 def plan_groups(roster: Roster, previous: Sequence[MosaicPlan]) -> tuple[MosaicPlan, ...]:
@@ -154,7 +170,22 @@ def plan_job(
         answered_within_s={plan.name: _answered_within_s(plan, cameras, settings) for plan in plans},
         start_concurrency=settings.supervision.start_concurrency,
         memories={quota.device: quota.memory for quota in workers.quotas},
+        roster_digest=digest_of(roster),
+        config=tuple(_config(kind, run, settings) for kind, run in runs.items()),
+        disabled=tuple(
+            DisabledCamera(camera.name, camera.is_switched_off) for camera in roster.cameras if not camera.enabled
+        ),
     )
+
+
+def digest_of(roster: Roster) -> str:
+    """Return the begin of a hash of the roster without its secrets: a password could be guessed from one with them."""
+    return hashlib.sha256(repr(roster.cameras).encode()).hexdigest()[:DIGEST_CHARS]
+
+
+def _config(kind: DeviceKind, run: ModelRun, settings: Settings) -> ConfigStatistics:
+    model = settings.model.name or run.files.cfg.stem
+    return ConfigStatistics(kind.value, model, run.engine, run.precision, run.input)
 
 
 def regrant(worker: Worker, grant: Grant, device: Device) -> Worker:

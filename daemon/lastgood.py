@@ -38,7 +38,14 @@ class LastGood:
     roster: StoredText
     overrides: tuple[str, ...] = ()
     """`KEY.PATH=VALUE`, as given by `--set`."""
+    included: tuple[StoredText, ...] = ()
+    """What the roster includes, in its order; files of before this was known have none."""
     version: int = VERSION
+
+    @property
+    def roster_texts(self) -> tuple[StoredText, ...]:
+        """All of the roster, the main file first."""
+        return (self.roster, *self.included)
 
 
 def save(state_dir: Path, last_good: LastGood) -> None:

@@ -5,7 +5,7 @@ since a worker is not trusted, and repeated or outdated tiles are told from new 
 """
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import isfinite
 
@@ -142,12 +142,13 @@ class Ledger:
         labels: frozenset[str],
         answered_within_s: Mapping[str, float],
         now_s: float,
+        wanted: Mapping[str, Sequence[str]] | None = None,
     ) -> None:
         self._labels = labels
         self._cameras: dict[str, _Camera] = {}
         self._mosaics: dict[str, _Mosaic] = {}
         self._latency = Tally(LATENCY_BOUNDS_S)
-        self.adopt(plans, {}, answered_within_s, now_s)
+        self.adopt(plans, {}, answered_within_s, now_s, wanted)
 
     def adopt(
         self,
@@ -155,8 +156,12 @@ class Ledger:
         epochs: Mapping[str, int],
         answered_within_s: Mapping[str, float],
         now_s: float,
+        wanted: Mapping[str, Sequence[str]] | None = None,
     ) -> None:
-        """Keep count of these from now on, by camera under this epoch (0 where none is given); of others no more."""
+        """Keep count of these from now on, by camera under this epoch (0 where none is given); of others no more.
+
+        ``wanted`` are the labels that are known in advance to be looked for, by camera.
+        """
         self._answered_within_s = answered_within_s
         was, self._cameras = self._cameras, {}
         for plan in plans:
@@ -170,6 +175,7 @@ class Ledger:
                     # Its frames are numbered anew; its other counters are found to have begun anew when they fall.
                     camera.slot_id, camera.last_number = 0, 0
                 camera.mosaic, camera.tile, camera.epoch = plan.name, tile, epoch
+                camera.sightings = dict.fromkeys((wanted or {}).get(name, ()), 0) | camera.sightings
         mosaics = self._mosaics
         self._mosaics = {
             plan.name: mosaics.get(plan.name)

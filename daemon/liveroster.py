@@ -1,4 +1,4 @@
-"""The roster's file while the daemon runs: read and checked by its settings, planned, and kept once it is applied.
+"""The roster's files while the daemon runs: read and checked by its settings, planned, and kept once it is applied.
 
 Used by the reloader's thread alone.
 """
@@ -6,15 +6,16 @@ Used by the reloader's thread alone.
 import logging
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 from capture.grouping import MosaicPlan
-from daemon import yamltext
+from daemon import rostertext
 from daemon.check import check, check_roster
-from daemon.configuration import Configuration, Origin, remember, save_grouping
+from daemon.configuration import Configuration, Origin, remember, save_grouping, stored
 from daemon.job import Job, plan_groups
-from daemon.lastgood import StoredText
 from daemon.problems import Checked, has_errors
 from daemon.roster import Roster
+from daemon.rostertext import RosterText
 from daemon.secrets import SecretSources
 
 log = logging.getLogger(__name__)
@@ -35,30 +36,44 @@ class LiveRoster:
         self._plan = plan
         self._plans = job.plans
         self.mended: Callable[[], None] = lambda: None
-        """Called once both files are valid, if the daemon began with what was last valid."""
+        """Called once settings and roster are valid, if the daemon began with what was last valid."""
+        self.patterns: tuple[Path, ...] = ()
+        """What the roster includes by the last reading of it; replaced whole, read by other threads."""
 
-    def read(self) -> Checked[bytes]:
-        """Return the file's bytes, or why it cannot be read."""
-        return yamltext.read(self._configuration.roster_path)
+    def read(self) -> RosterText:
+        """Read the files."""
+        text = rostertext.read(self._configuration.roster_path)
+        if text.patterns is not None:
+            self.patterns = text.patterns
+        return text
 
-    def check(self, text: bytes) -> Checked[Roster]:
-        """Return the roster that these are, by the settings that the daemon runs on."""
-        document = yamltext.parse(text, str(self._configuration.roster_path))
-        return document.then(lambda found: check_roster(found, self._configuration.settings, self._sources))
+    def check(self, text: RosterText) -> Checked[Roster]:
+        """Return the roster that this is, by the settings that the daemon runs on."""
+        return text.documents.then(lambda found: check_roster(found, self._configuration.settings, self._sources))
 
     def plan(self, roster: Roster) -> Job:
         """Return the job that this roster makes; cameras stay on the tiles where they are."""
         return self._plan(roster, plan_groups(roster, self._plans))
 
-    def remember(self, text: bytes, job: Job) -> None:
-        """Keep roster and grouping for the next start."""
+    def settle(self, job: Job) -> None:
+        """Keep the grouping of what was applied."""
         self._plans = job.plans
         save_grouping(self._configuration.settings.state_dir, job.plans)
+
+    @property
+    def name(self) -> str:
+        """The file's, for sentences."""
+        name = self._configuration.roster_path.name
+        return f"{name}, or a file that it includes" if self.patterns else name
+
+    def remember(self, text: RosterText, job: Job) -> None:
+        """Keep roster and grouping for the next start."""
+        self.settle(job)
         if self._configuration.texts is not None:
-            settings, roster = self._configuration.texts
-            roster = StoredText(roster.path, text.decode("utf-8", "replace"))
-            self._configuration = replace(self._configuration, texts=(settings, roster))
-            remember(self._configuration, self._origin)
+            roster, *included = stored(text)
+            texts = replace(self._configuration.texts, roster=roster, included=tuple(included))
+            self._configuration = replace(self._configuration, texts=texts)
+            remember(self._configuration)
         if self._configuration.notices and self._are_files_valid():
             self._configuration = replace(self._configuration, notices=())
             self.mended()

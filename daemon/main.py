@@ -19,7 +19,9 @@ from pathlib import Path
 
 from capture.exits import ExitCode
 from capture.grouping import MosaicPlan
+from daemon.access import make_access
 from daemon.api import make_api
+from daemon.apiorders import make_orders
 from daemon.check import model_labels
 from daemon.configuration import Configuration, Origin, configure, load_grouping, remember, save_grouping
 from daemon.control import Control, ControlError, TakenError
@@ -32,8 +34,11 @@ from daemon.devices import (
     run_inventory,
 )
 from daemon.filewatch import FileWatch
+from daemon.httpsettings import find_token
+from daemon.inbox import Inbox
 from daemon.job import Job, inherit, plan_groups, plan_job
 from daemon.liveroster import LiveRoster
+from daemon.login import make_login
 from daemon.logjournal import open_journal
 from daemon.logs import LogFormat, fields, set_up_logging
 from daemon.metrics import CONTENT_TYPE, make_registry, render
@@ -47,10 +52,11 @@ from daemon.pictures import Pictures
 from daemon.recent import Recent
 from daemon.reload import Reloader, Trigger
 from daemon.roster import Roster
-from daemon.secrets import SecretSources
+from daemon.secrets import Secret, SecretSources
 from daemon.settings import Settings
 from daemon.sinks.jsonl import JsonlOptions, JsonlSink
 from daemon.supervisor import Supervisor
+from daemon.switches import Switches, switched
 from daemon.wanted import name_devices, wishes_of
 from daemon.web import BindError, HttpServer, ServeError, bind, make_app
 
@@ -61,6 +67,8 @@ START_S = 900.0
 SINK_STOP_S = 5.0
 HTTP_STOP_S = 2.0
 RELOAD_STOP_S = 2.0
+REST_STOP_S = SINK_STOP_S + HTTP_STOP_S + 2 * RELOAD_STOP_S + 5.0
+"""All of these, one after the other, and something over; the children end before."""
 
 
 def run(
@@ -73,6 +81,11 @@ def run(
     if configuration is None:
         return ExitCode.CONFIG
     settings = configuration.settings
+    token = find_token(settings.http, sources.with_secrets_dir(settings.secrets_dir))
+    for each in token.faults:  # of what was last valid: else it is among the problems
+        _fail(f"http.token: {each.message} ({each.remedy})", ExitCode.CONFIG)
+    if token.faults:
+        return ExitCode.CONFIG
     set_up_logging(
         sys.stderr,
         style=LogFormat(settings.logging.format),
@@ -90,14 +103,18 @@ def run(
         found = find_devices(partial(run_inventory, environ=inherit(environ))).divided(settings.cpu_parts)
         for notice in found.notices:
             log.warning("device notice", extra=fields(notice=notice))
-        plans = plan_groups(configuration.roster, load_grouping(settings.state_dir))
+        switches, previous = Switches(settings.state_dir), load_grouping(settings.state_dir)
+        cameras = switched(configuration.roster, switches.off)
+        plans = plan_groups(cameras, previous)
+        # Workers are planned for the cameras that are switched off, too: they may come back at any time.
+        mosaics = len(plan_groups(configuration.roster, previous))
         named = name_devices(settings, found.devices)
         try:
             runs = plan_runs(
                 settings,
                 [device for device in found.devices if device.name in named or device.uuid in named],
                 named,
-                mosaics=len(plans),
+                mosaics=mosaics,
                 say=partial(_say_starting, notifier),
                 environ=inherit(environ),
             )
@@ -108,7 +125,7 @@ def run(
         subjects = subjects_of(settings, found.devices)
         known = recall_each(load_overheads(settings.state_dir), subjects)
         wishes = wishes_of(named, found.devices, runs, known)
-        workers = plan_workers(found.devices, wishes, mosaics=len(plans))
+        workers = plan_workers(found.devices, wishes, mosaics=mosaics)
         if isinstance(workers, Unplannable):
             for problem in workers.problems:
                 _fail(f"{settings_path}: devices: {problem}", ExitCode.CONFIG)
@@ -116,14 +133,23 @@ def run(
         for warning in workers.warnings:
             log.warning("device warning", extra=fields(warning=warning))
         if not configuration.notices:
-            remember(configuration, origin)
+            remember(configuration)
         save_grouping(settings.state_dir, plans)
         plan = partial(_plan, settings, workers=workers, runs=runs, environ=environ)
-        job = plan(configuration.roster, plans)
+        job = plan(cameras, plans)
         roster = LiveRoster(configuration, origin, sources, plan, job)
-        watched = watch_each(workers.workers, wishes, subjects, mosaics=len(plans))
+        watched = watch_each(workers.workers, wishes, subjects, mosaics=mosaics)
         with closing(open_overheads(settings.state_dir, watched, inherit(environ))) as overheads:
-            return _serve(configuration, job, roster, overheads, notifier=notifier, listener=listener)
+            return _serve(
+                configuration,
+                job,
+                roster,
+                overheads,
+                switches=switches,
+                token=token.secret,
+                notifier=notifier,
+                listener=listener,
+            )
 
 
 def _serve(
@@ -132,6 +158,8 @@ def _serve(
     roster: LiveRoster,
     overheads: Overheads,
     *,
+    switches: Switches,
+    token: Secret | None,
     notifier: Notifier,
     listener: socket.socket,
 ) -> ExitCode:
@@ -141,7 +169,7 @@ def _serve(
     except TakenError as error:
         return _fail(str(error), ExitCode.FAILURE)
     sinks = _sinks(settings)
-    recent, pictures = Recent(), Pictures()
+    recent, pictures, inbox = Recent(), Pictures(), Inbox()
     shown = (*configuration.notices, *notices)
     supervisor = Supervisor(
         job,
@@ -149,20 +177,30 @@ def _serve(
         notifier,
         notices=shown,
         control=control,
+        inbox=inbox,
         recent=recent,
         pictures=pictures,
         overheads=overheads,
+        after_s=REST_STOP_S,
     )
     roster.mended = lambda: supervisor.show(notices)
-    reloader = supervisor.reloader = Reloader(roster, supervisor)
-    saved = FileWatch(configuration.roster_path, lambda: reloader.request(Trigger("saved", is_quiet=True)))
+    reloader = supervisor.reloader = Reloader(roster, supervisor, configuration.roster, switches)
+    saved = FileWatch(
+        configuration.roster_path, lambda: reloader.request(Trigger("saved", is_quiet=True)), lambda: roster.patterns
+    )
     registry = make_registry(lambda: supervisor.statistics, version=version("mosaicd"))
     app = make_app(
         lambda: supervisor.statistics,
         lambda: render(registry),
         lambda: time.monotonic() - supervisor.turned_s,
         CONTENT_TYPE,
-        routers=[make_api(lambda: supervisor.statistics, recent, pictures, version("mosaicd")), make_page()],
+        routers=[
+            make_api(lambda: supervisor.statistics, recent, pictures, version("mosaicd")),
+            make_orders(inbox.order),
+            make_page(),
+            *([make_login(token)] if token else []),
+        ],
+        access=make_access(settings.http.address, settings.http.hosts, token),
     )
     http = HttpServer(app, listener)
     wake_read, wake_write = socket.socketpair()
@@ -181,7 +219,7 @@ def _serve(
             return _fail(str(error), ExitCode.FAILURE)
         for sink in sinks:
             sink.start()
-        reloader.start(configuration.texts[1].text.encode() if configuration.texts else b"")
+        reloader.start(configuration.digest)
         saved.start()
         address, port = http.address
         cameras = sum(len([c for c in plan.cameras if c]) for plan in job.plans)
@@ -194,7 +232,7 @@ def _serve(
         try:
             supervisor.run()
         finally:
-            notifier.stopping()
+            notifier.stopping(REST_STOP_S)
             ended = [*(sink.stop(SINK_STOP_S) for sink in sinks), http.stop(HTTP_STOP_S)]
             ended += [saved.stop(RELOAD_STOP_S), reloader.stop(RELOAD_STOP_S)]
             signal.set_wakeup_fd(-1)

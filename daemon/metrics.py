@@ -305,10 +305,28 @@ def _sinks(sinks: Sequence[SinkStatistics]) -> Iterator[Metric]:
             for reason in (*SINK_DROPS, *sorted(s.dropped.keys() - set(SINK_DROPS)))
         ),
     )
+    yield gauge(
+        "mosaicd_sink_disk_free_bytes",
+        "Sink: what is free on the disk that it writes to; absent while that is not known.",
+        ("sink",),
+        (((s.name,), s.disk.free_bytes) for s in sinks if s.disk),
+    )
+    yield gauge(
+        "mosaicd_sink_disk_size_bytes",
+        "Sink: size of that disk.",
+        ("sink",),
+        (((s.name,), s.disk.size_bytes) for s in sinks if s.disk),
+    )
 
 
 def _daemon(now: Statistics, version: str) -> Iterator[Metric]:
     yield gauge("mosaicd_build_info", "Version of the daemon; always 1.", ("version",), [((version,), 1)])
+    yield gauge(
+        "mosaicd_config_info",
+        "What the daemon runs on, by kind of device; always 1.",
+        ("kind", "model", "engine", "precision", "input", "roster"),
+        (((c.kind, c.model, c.engine, c.precision, c.input, now.roster), 1) for c in now.config),
+    )
     yield gauge("mosaicd_start_time_seconds", "Wall clock at which the daemon started.", (), [((), now.started_at)])
     yield gauge("mosaicd_loop_lag_seconds", "How late the supervisor's last turn was.", (), [((), now.loop_lag_s)])
     yield gauge("mosaicd_ready", "Whether every enabled mosaic is answered, as /readyz says.", (), [((), now.is_ready)])
@@ -335,6 +353,12 @@ def _daemon(now: Statistics, version: str) -> Iterator[Metric]:
         "Wall clock at which the roster that the daemon runs on was applied.",
         (),
         [((), now.reloads.last_success_at)],
+    )
+    yield gauge(
+        "mosaicd_cameras_switched_off",
+        "Cameras of the roster that a person has switched off: they have no series.",
+        (),
+        [((), sum(camera.by_hand for camera in now.disabled))],
     )
     yield gauge(
         "mosaicd_notices",

@@ -5,12 +5,14 @@ Cameras' own words are told only if they are of cameras as they are now, which t
 
 import logging
 import time
+from collections.abc import Iterable
 
 from capture.messages import CameraNotice, CameraTransition
 from capture.words import CameraState
 from daemon.ledger import Ledger
 from daemon.logs import fields
 from daemon.recent import Recent, Transition
+from daemon.statistics import DisabledCamera
 from daemon.verdict import Cause
 
 log = logging.getLogger(__name__)
@@ -54,6 +56,12 @@ class News:
             level = logging.INFO if told.is_over or told.flaw is None else logging.WARNING
             words = "camera flaw over" if told.is_over else "camera flaw" if told.flaw else "camera notice"
             log.log(level, words, extra=fields(camera=told.camera, flaw=told.flaw, detail=told.detail))
+
+    def cameras_left(self, names: Iterable[str], disabled: Iterable[DisabledCamera]) -> None:
+        """Cameras are read no more; the reloader has logged it."""
+        why = {camera.name: camera.words for camera in disabled}
+        for name in names:
+            self._note("camera", name, "down", why.get(name, "removed"))
 
     def _note(self, kind: str, name: str, state: str, reason: str = "", detail: str = "") -> None:
         self._recent.note(Transition(time.time(), kind, name, state, reason, detail))

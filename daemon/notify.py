@@ -41,8 +41,8 @@ class Notifier(Protocol):
     def watchdog(self) -> None:
         """Say that the loop turns."""
 
-    def stopping(self) -> None:
-        """Say that the end has begun."""
+    def stopping(self, within_s: float) -> None:
+        """Say that the end has begun, and that it may take so long from now on."""
 
 
 class Silence:
@@ -65,7 +65,7 @@ class Silence:
     def watchdog(self) -> None:
         """Do nothing."""
 
-    def stopping(self) -> None:
+    def stopping(self, within_s: float) -> None:
         """Do nothing."""
 
 
@@ -97,9 +97,9 @@ class Systemd:
         """Say that the loop turns."""
         self._send("WATCHDOG=1")
 
-    def stopping(self) -> None:
-        """Say that the end has begun."""
-        self._send("STOPPING=1\nSTATUS=stopping")
+    def stopping(self, within_s: float) -> None:
+        """Say that the end has begun, and that it may take so long: longer than ``TimeoutStopSec=``, if need be."""
+        self._send(f"STOPPING=1\nEXTEND_TIMEOUT_USEC={int(within_s * 1e6)}\nSTATUS=stopping")
 
     def _send(self, text: str) -> None:
         try:

@@ -23,6 +23,13 @@ class RestartWorker(Message, frozen=True):
     name: Name
 
 
+class SwitchCamera(Message, frozen=True):
+    """Orders that a camera be switched off, or on again, whatever the roster says of it otherwise."""
+
+    name: Name
+    is_on: bool
+
+
 class ReloadRoster(Message, frozen=True):
     """Orders that the roster be read again, and applied."""
 
@@ -70,6 +77,14 @@ class NoSuchWorker(Message, frozen=True):
     there_are: tuple[str, ...]
 
 
+class NoSuchCamera(Message, frozen=True):
+    """The roster has none of that name."""
+
+    name: str
+    hint: str
+    """Which one may be meant: empty, or the end of a sentence."""
+
+
 class Difference(msgspec.Struct, frozen=True):
     """What a new roster makes different: names of cameras, then of mosaics, in the roster's order."""
 
@@ -87,6 +102,15 @@ class Difference(msgspec.Struct, frozen=True):
     def by_kind(self) -> dict[str, tuple[str, ...]]:
         """Return the names by kind, kinds without any left out."""
         return {kind: names for kind, names in msgspec.structs.asdict(self).items() if names}
+
+
+class Switched(Message, frozen=True):
+    """The camera is as was ordered."""
+
+    name: str
+    is_on: bool
+    difference: Difference = Difference()
+    """Without any name if it was so already."""
 
 
 class Reloaded(Message, frozen=True):
@@ -109,5 +133,5 @@ class Refused(Message, frozen=True):
     why: str
 
 
-Request = ListWorkers | RestartWorker | ReloadRoster
-Reply = WorkerList | Restarting | NoSuchWorker | Reloaded | RosterRefused | Refused
+Request = ListWorkers | RestartWorker | SwitchCamera | ReloadRoster
+Reply = WorkerList | Restarting | NoSuchWorker | Switched | NoSuchCamera | Reloaded | RosterRefused | Refused

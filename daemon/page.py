@@ -22,11 +22,11 @@ _POLICY = (
 def make_page() -> APIRouter:
     """Return the routes; the files are read once."""
     page = APIRouter(include_in_schema=False)
-    headers = {"Content-Security-Policy": _POLICY, "X-Content-Type-Options": "nosniff", "Cache-Control": "no-cache"}
+    headers = {"Content-Security-Policy": _POLICY, "Cache-Control": "no-cache"}
     for path, (name, kind) in _FILES.items():
         content = files("daemon.static").joinpath(name).read_bytes()
 
-        def answer(content: bytes = content, kind: str = kind) -> Response:
+        async def answer(content: bytes = content, kind: str = kind) -> Response:
             return Response(content, media_type=f"{kind}; charset=utf-8", headers=headers)
 
         page.add_api_route(f"/{path}", answer, methods=["GET"])

@@ -7,10 +7,11 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
 from capture.grouping import is_automatic
 from capture.masks import Polygon, problem
+from daemon import globs
 from daemon.fieldtypes import Seconds, Strict, Switch, fault
 from daemon.secrets import Secret
 from inference.labels import modern_label
@@ -66,6 +67,21 @@ def _polygons(value: tuple[Polygon, ...]) -> tuple[Polygon, ...]:
 
 
 Masks = Annotated[tuple[Polygon, ...], BeforeValidator(_masks), AfterValidator(_polygons)]
+
+
+def _include(value: Any) -> Any:
+    """One pattern is as good as a list of one."""
+    for index, pattern in enumerate(value if isinstance(value, list) else [value]):
+        if isinstance(pattern, str) and (wrong := globs.wrong(pattern)):
+            raise fault(wrong, at=(index,) if isinstance(value, list) else ())
+    return (value,) if isinstance(value, str) else tuple(value) if isinstance(value, list) else value
+
+
+Include = Annotated[
+    tuple[str, ...],
+    BeforeValidator(_include),
+    WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}),
+]
 
 
 class CameraDefaults(Strict):
@@ -134,8 +150,20 @@ class CameraEntry(CameraDefaults):
     )
 
 
-class RosterFile(Strict):
-    """The file as written."""
+def _either(schema: dict[str, Any]) -> None:
+    del schema["required"]
+    schema["anyOf"] = [{"required": ["cameras"]}, {"required": ["include"]}]
 
+
+class RosterFile(Strict):
+    """The file as written, and each that it includes, which includes none. `include` makes up for no `cameras`."""
+
+    model_config = ConfigDict(json_schema_extra=_either)
+
+    include: Include = Field(
+        default=(),
+        description="Files with more cameras, such as cameras.d/*.yaml; one pattern or a list, relative to this file. "
+        "Their own defaults come before those here. They include none themselves.",
+    )
     cameras: Mapping[Name, CameraEntry] = Field(description="The cameras by name.")
     defaults: CameraDefaults = Field(default=CameraDefaults(), description="Values for cameras that have none.")

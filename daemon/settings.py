@@ -1,10 +1,9 @@
 """The settings: every key with its type, default, unit and meaning, once.
 
 Owns the shape of `mosaicd.yaml` and what can be judged about it without looking at the disk or the devices. It must not
-know cameras, nor hold any secret. Pure, but for `load_settings`, which reads one file.
+know cameras, nor hold any secret (of the token it has the name). Pure, but for `load_settings`, which reads one file.
 """
 
-import ipaddress
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -32,6 +31,7 @@ from daemon.fieldtypes import (
     Switch,
     fault,
 )
+from daemon.httpsettings import Http
 from daemon.problems import Checked, KeyPath, Problem, Severity, from_pydantic, in_order, problem_at
 from daemon.quota import RESERVE_MIB
 from daemon.yamltext import YamlDocument
@@ -43,17 +43,6 @@ def _auto_or_batch(value: Any) -> Any:
     if value == "auto" or (type(value) is int and 1 <= value <= 16):
         return value
     raise fault("should be auto or a whole number from 1 to 16")
-
-
-def _loopback(value: str) -> str:
-    try:
-        loopback = value == "localhost" or ipaddress.ip_address(value).is_loopback
-    except ValueError:
-        raise fault("should be an IP address") from None
-    if not loopback:
-        message = "only loopback addresses are allowed: there is no access token yet"
-        raise fault(message, "use 127.0.0.1 and put a proxy with authentication before it")
-    return value
 
 
 def _devices(value: Any) -> Any:
@@ -92,15 +81,6 @@ def _or_auto(schema: dict[str, Any]) -> None:
     """Lets the schema of a mapping allow the word auto too."""
     mapping = {key: schema.pop(key) for key in ("type", "additionalProperties")}
     schema["anyOf"] = [{"const": "auto"}, mapping]
-
-
-class Http(Strict):
-    """Metrics and health over HTTP."""
-
-    address: Annotated[str, AfterValidator(_loopback)] = Field(
-        default="127.0.0.1", description="Address to listen on; for now a loopback address only."
-    )
-    port: int = Field(default=9109, ge=0, le=65535, description="TCP port; 0 takes any free one.")
 
 
 class Mosaic(Strict):
@@ -284,7 +264,8 @@ class Settings(Strict):
         default=Path("/var/lib/mosaicd"), description="Folder the daemon writes to: sightings, last valid settings."
     )
     secrets_dir: AnyPath = Field(
-        default=Path("/etc/mosaicd/secrets"), description="Folder with one file for each ${NAME} of the roster."
+        default=Path("/etc/mosaicd/secrets"),
+        description="Folder with one file for each ${NAME} of the roster, and of http.token.",
     )
     cache_dir: AnyPath | None = Field(
         default=None, description="Folder for built models; null is the folder cache in the state folder."
@@ -292,7 +273,7 @@ class Settings(Strict):
     roster: AnyPath = Field(
         default=Path("cameras.yaml"), description="The cameras' file; relative to the settings file."
     )
-    http: Http = Field(default=Http(), description="Metrics and health over HTTP.")
+    http: Http = Field(default=Http(), description="Metrics, API and live page over HTTP.")
     mosaic: Mosaic = Field(default=Mosaic(), description="How cameras are put together.")
     capture: Capture = Field(default=Capture(), description="The processes that read and decode the cameras.")
     model: Model = Field(description="The detector.")

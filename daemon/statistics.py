@@ -94,6 +94,20 @@ class CameraStatistics:
 
 
 @dataclass(frozen=True, slots=True)
+class DisabledCamera:
+    """A camera of the roster that is not read."""
+
+    name: str
+    by_hand: bool
+    """A person has switched it off; else the roster disables it."""
+
+    @property
+    def words(self) -> str:
+        """Why it is not read."""
+        return "switched off" if self.by_hand else "disabled in the roster"
+
+
+@dataclass(frozen=True, slots=True)
 class MosaicStatistics:
     """One mosaic."""
 
@@ -180,6 +194,30 @@ class SinkStatistics:
     """Lines written."""
     dropped: dict[str, int]
     """Lines lost, by reason (``queue_full``, ``disk``)."""
+    disk: "DiskSpace | None" = None
+    """Of the file system that it writes to; None until it was looked at, and while that fails."""
+
+
+@dataclass(frozen=True, slots=True)
+class DiskSpace:
+    """How much room a file system has."""
+
+    free_bytes: int
+    """For a user without rights."""
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigStatistics:
+    """What it runs on, as settings and roster became: on one kind of device."""
+
+    kind: str
+    """``cpu`` or ``gpu``."""
+    model: str
+    """Its name in the settings, or its file's."""
+    engine: str
+    precision: str
+    input: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,6 +251,12 @@ class Statistics:
     reloads: Reloads = Reloads()
     devices: dict[str, bool] = field(default_factory=dict)
     """Whether each device is there."""
+    roster: str = ""
+    """Begin of a hash of the roster, which holds nothing secret."""
+    config: tuple[ConfigStatistics, ...] = ()
+    """One for each kind of device in use."""
+    disabled: tuple[DisabledCamera, ...] = ()
+    """Cameras of the roster that are not read, in its order."""
     notices: tuple[str, ...] = field(default=())
     """Standing conditions that a person should know: running on the last good roster, say."""
 
@@ -220,12 +264,14 @@ class Statistics:
     def words(self) -> str:
         """What a person reads first: how many are up, then whatever is not as it was planned."""
         workers = [child for child in self.children if child.kind == "worker"]
+        off = sum(camera.by_hand for camera in self.disabled)
         shed = [mosaic.name for mosaic in self.mosaics if mosaic.shed_ratio > SHED_FROM and not mosaic.apart]
         return ", ".join(
             [
                 f"{sum(c.is_up for c in self.cameras)}/{len(self.cameras)} cameras up",
                 f"{sum(m.is_answered for m in self.mosaics)}/{len(self.mosaics)} mosaics answered",
                 f"{sum(w.is_up for w in workers)}/{len(workers)} workers up",
+                *([f"{off} switched off"] if off else []),
                 *(f"device {name} lost" for name, is_there in self.devices.items() if not is_there),
                 *(f"{w.name}: {step.replace('_', ' ')}" for w in workers for step in w.steps),
                 *(f"{m.name} {m.apart}" for m in self.mosaics if m.apart),

@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from queue import SimpleQueue
-from typing import Protocol
 
 import msgspec
 
@@ -37,6 +36,7 @@ from daemon.child import Child
 from daemon.control import Control
 from daemon.crew import Born, Crew, Died, Event, Heard, Quota
 from daemon.desk import Desk
+from daemon.inbox import Inbox
 from daemon.job import Job
 from daemon.ledger import Ledger
 from daemon.lifecycle import Phase
@@ -50,8 +50,8 @@ from daemon.records import Record
 from daemon.recovery import Recovery
 from daemon.reload import Reloader
 from daemon.seating import Seating
-from daemon.sinks.jsonl import SightedTile
-from daemon.statistics import NOTHING_YET, Reloads, SinkStatistics, Statistics
+from daemon.sinks.sink import Sink
+from daemon.statistics import NOTHING_YET, Reloads, Statistics
 from daemon.trust import UntrustworthyError, check_fits
 from daemon.verdict import Cause
 from daemon.workforce import WorkerStanding, Workforce
@@ -61,16 +61,6 @@ log = logging.getLogger(__name__)
 TURN_S = 0.1
 PUBLISH_S = 1.0
 CAPTURE = "capture"
-
-
-class Sink(Protocol):
-    """Where sightings go; it never blocks."""
-
-    def offer(self, tiles: list[SightedTile]) -> None:
-        """Take these tiles, or count them as dropped."""
-
-    def statistics(self) -> SinkStatistics:
-        """Return its counters."""
 
 
 class Supervisor:
@@ -84,9 +74,11 @@ class Supervisor:
         *,
         notices: tuple[str, ...] = (),
         control: Control | None = None,
+        inbox: Inbox | None = None,
         recent: Recent | None = None,
         pictures: Pictures | None = None,
         overheads: Overheads | None = None,
+        after_s: float = 0.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._job = job
@@ -96,6 +88,7 @@ class Supervisor:
         self._recent = recent or Recent()
         self._pictures = pictures or Pictures()
         self._overheads = overheads
+        self._after_s = after_s
         self._clock = clock
         groups = {CAPTURE: [Child(spec) for spec, _ in job.captures.values()]}
         for worker in job.workers:
@@ -107,10 +100,11 @@ class Supervisor:
             self._crew.watch(overheads.fileno(), lambda: self._take_overheads(overheads))
         self._records = {child.spec.name: Record() for child in self._crew.children}
         self._lives = {child.spec.name: child for child in self._crew.children}
-        self._ledger = Ledger(job.plans, job.labels, job.answered_within_s, clock())
+        self._ledger = Ledger(job.plans, job.labels, job.answered_within_s, clock(), job.wanted_labels)
         self._seating = Seating(job.wanted, job.assignments, self._tell_worker)
         self._workforce = Workforce(job, self._crew, self._seating, now_s=clock(), chance=random.random)
-        self._desk = Desk(control, self._workforce, self._records, self._lives, self._crew.restart) if control else None
+        inlets = [inlet for inlet in (control, inbox) if inlet is not None]
+        self._desk = Desk(inlets, self._workforce, self._records, self._lives, self._crew.restart)
         self._recovery = Recovery(self._workforce.workers)
         self._captures = CaptureForce(job)
         self._news = News(self._recent, self._ledger)
@@ -149,7 +143,12 @@ class Supervisor:
     def run(self) -> None:
         """Turn until asked to stop and all children have ended."""
         try:
-            while not (self._stop_asked and self._have_stopped()):
+            while not self._stop_asked:
+                self.turn()
+            # First those that capture, then the workers; then ``after_s`` for whatever its owner has still to end.
+            within_s = sum(policy.stop_timeout_s for policy in self._job.policies.values())
+            self._notifier.stopping(within_s + self._after_s)
+            while not self._have_stopped():
                 self.turn()
         finally:
             self._crew.close()
@@ -160,8 +159,7 @@ class Supervisor:
         """Do one turn of the loop."""
         for event in self._crew.turn(TURN_S):
             self._handle(event)
-        if self._desk is not None:
-            self._desk.serve(self.reloader, is_stopping=self._stop_asked)
+        self._desk.serve(self.reloader, is_stopping=self._stop_asked)
         if not self._stop_asked:
             while not self._submitted.empty():
                 self._consider(*self._submitted.get())
@@ -296,10 +294,11 @@ class Supervisor:
         self._job = job = change.job
         epochs = {camera.name: camera.epoch for each in job.openings.values() for camera in each.cameras if camera}
         self._captures.adopt(job)
-        self._ledger.adopt(job.plans, epochs, job.answered_within_s, now_s)
+        self._ledger.adopt(job.plans, epochs, job.answered_within_s, now_s, job.wanted_labels)
         self._seating.adopt(job.wanted, job.assignments)
         self._workforce.adopt(job)
         self._recovery.note_slots_gone(change.difference.closed)
+        self._news.cameras_left(change.difference.removed, job.disabled)
         for name in job.captures:
             child = self._lives[name]
             if child.pid is None:
@@ -307,6 +306,7 @@ class Supervisor:
             for mosaic in change.closings.get(name, ()):
                 self._tell(child, CloseMosaic(mosaic))
             self._open(child, change.openings.get(name, ()))
+        self.statistics = self._snapshot(now_s, self.statistics.loop_lag_s)  # whoever ordered it sees it at once
         self._notifier.ready(self._status)
 
     def _credit(self, child: Child, work: int) -> None:
@@ -376,6 +376,9 @@ class Supervisor:
             mosaic_recovery=self._recovery.of_mosaics(),
             devices=force.devices,
             reloads=self.reloader.reloads if self.reloader else Reloads(),
+            roster=self._job.roster_digest,
+            config=self._job.config,
+            disabled=self._job.disabled,
             notices=(*self._notices, *(self._overheads.notices if self._overheads else ())),
         )
 

@@ -1,7 +1,8 @@
 """The daemon's HTTP side: what it answers, and the thread that serves it.
 
-Owns: the routes, the listening socket once handed over, and the HTTP thread. Reads one frozen snapshot for each request
-and changes nothing. Must not know: how the snapshot or the metrics are made. Nothing it answers holds a camera's URL.
+Owns: the routes, the listening socket once handed over, and the HTTP thread. Reads one frozen snapshot for each
+request, and lets nobody past whom :mod:`daemon.access` denies. Must not know: how the snapshot or the metrics are made.
+Nothing it answers holds a camera's URL.
 """
 
 import asyncio
@@ -16,12 +17,16 @@ import uvicorn
 from fastapi import APIRouter, FastAPI, Response
 from fastapi.responses import JSONResponse
 
+from daemon.access import Access, make_access
+from daemon.guard import Guard
 from daemon.statistics import CameraStatistics, MosaicStatistics, Statistics
 
 log = logging.getLogger(__name__)
 
 _BACKLOG = 128
 _JOIN_AFTER_FORCE_S = 1.0
+LOCAL = make_access("127.0.0.1")
+"""What is asked on a loopback address."""
 
 
 class HttpError(Exception):
@@ -94,6 +99,7 @@ def make_app(
     *,
     max_age_s: float = 10.0,
     routers: Sequence[APIRouter] = (),
+    access: Access = LOCAL,
 ) -> FastAPI:
     """Return the app with ``/metrics``, ``/healthz`` and ``/readyz``, and what else ``routers`` have.
 
@@ -102,6 +108,7 @@ def make_app(
     """
     # The documentation pages of FastAPI load scripts from elsewhere: a surveillance network may have no way out.
     app = FastAPI(title="mosaicd", docs_url=None, redoc_url=None, openapi_url="/api/v1/openapi.json")
+    app.add_middleware(Guard, access=access)
     for router in routers:
         app.include_router(router)
 

@@ -16,11 +16,14 @@ from capture.layout import to_canvas
 from capture.messages import TileAnswer
 from capture.slot import CanvasHeader
 
-EVERY_S = 0.5
+EVERY_S = 0.45
+"""A little less than the live page waits between two: of two canvases a second each is drawn."""
 QUALITY = 80
 _COLOURS = ((80, 175, 76), (54, 67, 244), (243, 150, 33), (0, 152, 255), (176, 39, 156), (212, 188, 0), (99, 30, 233))
 """Of labels, blue, green, red."""
 _INK = (255, 255, 255)
+_SCALE = 0.35
+"""Of the font."""
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -56,7 +59,10 @@ class Painter:
 
 
 def draw(pixels: Pixels, header: CanvasHeader, answers: Iterable[TileAnswer]) -> bytes:
-    """Return a JPEG of the canvas with a box and a label for each sighting on a frame that it shows."""
+    """Return a JPEG of the canvas with a box for each sighting on a frame that it shows, labelled where there is room.
+
+    The surest is written first; one that would cover another is left out.
+    """
     import cv2
 
     picture = cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR)
@@ -65,23 +71,51 @@ def draw(pixels: Pixels, header: CanvasHeader, answers: Iterable[TileAnswer]) ->
         tile = tiles.get((answer.camera, answer.composed_number))
         if tile is None or not answer.sightings:
             continue
-        boxes = np.array([sighting.box for sighting in answer.sightings], np.float32)
-        placed = to_canvas(boxes, tile.content, answer.source_wh).round().astype(int)
-        for sighting, (x1, y1, x2, y2) in zip(answer.sightings, placed.tolist(), strict=True):
-            colour = _COLOURS[sum(sighting.label.encode()) % len(_COLOURS)]
-            cv2.rectangle(picture, (x1, y1), (x2 - 1, y2 - 1), colour, 1)
-            _write(cv2, picture, f"{sighting.label} {sighting.score:.0%}", (x1, max(y1, tile.content.y + 11)), colour)
+        seen = sorted(answer.sightings, key=lambda sighting: sighting.score, reverse=True)
+        boxes = np.array([sighting.box for sighting in seen], np.float32)
+        placed = to_canvas(boxes, tile.content, answer.source_wh).round().astype(int).tolist()
+        for sighting, (x1, y1, x2, y2) in zip(reversed(seen), reversed(placed), strict=True):
+            cv2.rectangle(picture, (x1, y1), (x2 - 1, y2 - 1), _colour(sighting.label), 1)
+        written: list[Label] = []
+        for sighting, (x1, y1, _, _) in zip(seen, placed, strict=True):
+            label = _label(cv2, f"{sighting.label} {sighting.score:.0%}", (x1, max(y1, tile.content.y + 11)))
+            if not any(map(label.covers, written)):
+                written.append(label)
+                _write(cv2, picture, label, _colour(sighting.label))
     done, content = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
     if not done:
         raise RuntimeError("OpenCV does not encode this picture")
     return bytes(content)
 
 
-def _write(cv2: Any, picture: Pixels, text: str, at: tuple[int, int], colour: tuple[int, int, int]) -> None:
-    font, scale, (x, y) = cv2.FONT_HERSHEY_SIMPLEX, 0.35, at
-    (width, height), _ = cv2.getTextSize(text, font, scale, 1)
-    cv2.rectangle(picture, (x, y - height - 3), (x + width + 2, y), colour, cv2.FILLED)
-    cv2.putText(picture, text, (x + 1, y - 2), font, scale, _INK, 1, cv2.LINE_AA)
+@dataclass(frozen=True, slots=True)
+class Label:
+    """Words on a picture; their ground reaches from the upper left corner to the lower right one, exclusive."""
+
+    text: str
+    x1: int
+    y1: int
+    x2: int
+    y2: int
+
+    def covers(self, other: "Label") -> bool:
+        """Return whether both have a pixel in common."""
+        return self.x1 < other.x2 and other.x1 < self.x2 and self.y1 < other.y2 and other.y1 < self.y2
+
+
+def _colour(label: str) -> tuple[int, int, int]:
+    return _COLOURS[sum(label.encode()) % len(_COLOURS)]
+
+
+def _label(cv2: Any, text: str, at: tuple[int, int]) -> Label:
+    (width, height), _ = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, _SCALE, 1)
+    return Label(text, at[0], at[1] - height - 3, at[0] + width + 3, at[1] + 1)
+
+
+def _write(cv2: Any, picture: Pixels, label: Label, colour: tuple[int, int, int]) -> None:
+    cv2.rectangle(picture, (label.x1, label.y1), (label.x2 - 1, label.y2 - 1), colour, cv2.FILLED)
+    at = (label.x1 + 1, label.y2 - 3)
+    cv2.putText(picture, label.text, at, cv2.FONT_HERSHEY_SIMPLEX, _SCALE, _INK, 1, cv2.LINE_AA)
 
 
 def sealed(content: bytes) -> int:

@@ -19,7 +19,7 @@ from urllib.request import Request, build_opener
 
 from daemon.models.catalog import RemoteFile
 from daemon.models.disk import digest_of, finish, free_bytes, on_disk
-from daemon.models.errors import DigestError, DownloadError, NoSpaceError
+from daemon.models.errors import DigestError, DownloadError, NoSpaceError, UnreachableError
 
 _CHUNK_BYTES: Final = 1 << 18
 _AGAIN: Final = "Run it again: it goes on where it stopped"
@@ -171,7 +171,7 @@ def _network(url: str) -> Iterator[None]:
     except TimeoutError as error:
         raise DownloadError(f"{url}: the server is silent. {_AGAIN}") from error
     except URLError as error:
-        raise DownloadError(f"{url}: {_reason(error)}. Check the network and the proxy's settings") from error
+        raise UnreachableError(f"{url}: {_reason(error)}. Check the network and the proxy's settings") from error
     except (OSError, http.client.HTTPException) as error:
         raise DownloadError(f"{url}: the connection broke: {_reason(error)}. {_AGAIN}") from error
 

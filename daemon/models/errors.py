@@ -47,6 +47,10 @@ class DownloadError(ModelsError):
     """The server could not be reached, or gave something else, or stopped; what has come is kept."""
 
 
+class UnreachableError(DownloadError):
+    """There is no way to the server: this machine may have no Internet at all."""
+
+
 class DigestError(ModelsError):
     """The bytes are not those that the catalog promises; they have been deleted."""
 

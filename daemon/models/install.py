@@ -4,8 +4,9 @@ Either way the model is made ready aside and takes its place when all of it is t
 """
 
 import shutil
-from collections.abc import Callable
-from contextlib import suppress
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -146,7 +147,7 @@ def add(
                 licence=known.licence if known else None,
                 cfg=_file_source(paths.cfg, str(files.cfg.absolute())),
                 weights=_file_source(paths.weights, str(files.weights.absolute())),
-                names=_file_source(paths.names, str(files.names.absolute())),
+                names=_file_source(paths.names, "mosaicd" if known else str(files.names.absolute())),
             )
             write_file(paths.source, _encoded(source))
         except ModelsError:
@@ -155,6 +156,24 @@ def add(
             raise
         publish(stage, name)
     return resolve(name, state_dir, catalog)
+
+
+@contextmanager
+def labels_file(name: str, given: Path | None, catalog: Catalog = CATALOG) -> Iterator[Path]:
+    """The file of labels that was given; for a model of the catalog, whose labels are known, one of ours else.
+
+    Raises FilesRefusedError.
+    """
+    if given is not None:
+        yield given
+        return
+    known = offered(name, catalog)
+    if known is None:
+        raise FilesRefusedError(f"'{name[:80]}' is not in the catalog: say its labels with --names FILE, one a line")
+    with tempfile.NamedTemporaryFile(suffix=".names") as file:
+        file.write(_names_content(known))
+        file.flush()
+        yield Path(file.name)
 
 
 def _check_name(name: str) -> None:

@@ -14,6 +14,7 @@ is counted, and every later batch is a new try.
 
 import logging
 import math
+import os
 import re
 import threading
 import time
@@ -27,7 +28,7 @@ import msgspec
 
 from capture.messages import Sighting
 from daemon.logs import fields
-from daemon.statistics import SinkStatistics
+from daemon.statistics import DiskSpace, SinkStatistics
 from events.linefile import LineFile, is_rotated, remove_old
 
 log = logging.getLogger(__name__)
@@ -37,6 +38,8 @@ _STEP_S = 0.25
 _STEADY_S = 10.0
 """After so long without a failure the disk counts as well again, so that a nearly full one is logged once."""
 _HOUR_S = 3_600.0
+_LOOK_S = 10.0
+"""How often the disk's room is looked at."""
 _MIB = 1 << 20
 _SAFE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
 
@@ -114,18 +117,21 @@ class JsonlSink:
         self, folder: Path, options: JsonlOptions | None = None, *, clock: Callable[[], float] = time.time
     ) -> None:
         self._options = options or JsonlOptions()
+        self._state_dir = folder
         self._folder = folder / "sightings" if self._options.per_camera else folder
         self._clock = clock
         self._lock = threading.Lock()
         self._queue: deque[SightedTile] = deque()
         self._written = 0
         self._dropped = {"queue_full": 0, "disk": 0, "invalid": 0}
+        self._disk: DiskSpace | None = None
         self._is_closed = False
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="sink-jsonl")
         # From here on: the thread's own.
         self._files: dict[str, LineFile] = {}
         self._cleaned_at_s = -math.inf
+        self._looked_at_s = -math.inf
         self._failed_at_s: float | None = None
         self._lost = 0
 
@@ -153,7 +159,7 @@ class JsonlSink:
     def statistics(self) -> SinkStatistics:
         """Counts since the start."""
         with self._lock:
-            return SinkStatistics("jsonl", self._written, dict(self._dropped))
+            return SinkStatistics("jsonl", self._written, dict(self._dropped), self._disk)
 
     def step(self) -> None:
         """Write all that waits. For the thread, or for a test in its place."""
@@ -175,7 +181,9 @@ class JsonlSink:
         if written and self._failed_at_s is not None and self._clock() - self._failed_at_s >= _STEADY_S:
             log.info("sink writes again", extra=fields(sink="jsonl", lost=self._lost))
             self._failed_at_s, self._lost = None, 0
+        disk = self._look()
         with self._lock:
+            self._disk = disk
             self._written += written
             self._dropped["invalid"] += invalid
             self._dropped["disk"] += len(tiles) - invalid - written
@@ -209,6 +217,17 @@ class JsonlSink:
         if file.rotations > rotations:
             self._cleaned_at_s = -math.inf
         return file.written - written
+
+    def _look(self) -> DiskSpace | None:
+        """Return the room there is; here, since a disk that is dead holds whoever asks."""
+        if abs(self._clock() - self._looked_at_s) < _LOOK_S:
+            return self._disk
+        self._looked_at_s = self._clock()
+        try:
+            found = os.statvfs(self._state_dir)
+        except OSError:
+            return None
+        return DiskSpace(found.f_bavail * found.f_frsize, found.f_blocks * found.f_frsize)
 
     def _note_failure(self, error: OSError) -> None:
         if self._failed_at_s is None:

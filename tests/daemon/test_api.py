@@ -74,14 +74,20 @@ def test_each_list_is_there_alone(site: Site) -> None:
     assert site.get("/api/v1/cameras/front") == (200, whole["cameras"][0])
     assert site.get("/api/v1/mosaics") == (200, whole["mosaics"])
     assert site.get("/api/v1/workers") == (200, [each for each in whole["processes"] if each["kind"] == "worker"])
-    assert site.get("/api/v1/cameras/nobody")[0] == 404
+    assert site.get("/api/v1/cameras/nobody") == (404, {"detail": "there is no such camera in the roster"})
+    assert site.get("/api/v1/cameras/yard") == (404, {"detail": "this camera is not read: switched off"})
+    assert site.get("/api/v1/disabled") == (200, whole["disabled"])
+    assert [(each["name"], each["why"]) for each in whole["disabled"]] == [
+        ("yard", "switched off"),
+        ("roof", "disabled in the roster"),
+    ]
 
 
 def test_the_document_describes_every_route(site: Site) -> None:
     status, found = site.get("/api/v1/openapi.json")
     assert status == 200
     one = ("cameras/{name}", "mosaics/{name}/picture")
-    several = ("status", "cameras", "mosaics", "workers", "sightings", "transitions", "events")
+    several = ("status", "cameras", "disabled", "mosaics", "workers", "sightings", "transitions", "stream")
     assert set(found["paths"]) == {f"/api/v1/{path}" for path in (*one, *several)}
     assert found["components"]["schemas"]["Camera"]["properties"]["frame_wh"]
 
@@ -124,7 +130,7 @@ def test_only_so_many_are_kept_and_a_time_that_is_none_is_left_out(site: Site) -
 def test_events_come_as_they_happen_and_nothing_from_before(site: Site) -> None:
     site.recent.offer([tile("old")])
     with closing(http.client.HTTPConnection("127.0.0.1", site.port, timeout=10)) as connection:
-        connection.request("GET", "/api/v1/events")
+        connection.request("GET", "/api/v1/stream")
         stream = connection.getresponse()
         assert stream.headers["content-type"].startswith("text/event-stream")
         assert stream.readline() == b": mosaicd\n"
@@ -153,6 +159,8 @@ def test_status_for_a_person(site: Site) -> None:
     assert ["m1", "cpu-0", "held"] in [row[:3] for row in rows]
     assert ["cpu-0", "cpu", "given_up"] in [row[:3] for row in rows]
     assert "notice: running on the last good roster" in out
+    assert ["yard", "-", "switched", "off"] in [row[:4] for row in rows]
+    assert ["roof", "-", "disabled", "in", "the", "roster"] in [row[:6] for row in rows]
 
 
 def test_status_for_programs(site: Site) -> None:
@@ -160,13 +168,15 @@ def test_status_for_programs(site: Site) -> None:
     assert (code, json.loads(out)) == (0, site.get("/api/v1/status")[1])
 
 
-def test_without_a_daemon_the_remedy_is_named(tmp_path) -> None:
-    code, out, err = invoke("status", "--url", "http://127.0.0.1:9")
+@pytest.mark.parametrize("command", ["status", "tail"])
+def test_without_a_daemon_the_remedy_is_named(tmp_path, command: str) -> None:
+    code, out, err = invoke(command, "--url", "http://127.0.0.1:9")
     assert (code, out) == (1, "")
-    assert "no daemon answers at http://127.0.0.1:9" in err
+    assert err.startswith(f"mosaicd {command}: no daemon answers at http://127.0.0.1:9")
     assert "systemctl status mosaicd" in err
-    code, _, err = invoke("status", "--settings", str(tmp_path / "none.yaml"))
+    code, _, err = invoke(command, "--settings", str(tmp_path / "none.yaml"))
     assert code == 1
+    assert err.startswith(f"mosaicd {command}: ")
     assert "no such file" in err
 
 

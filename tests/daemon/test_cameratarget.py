@@ -175,6 +175,26 @@ def test_a_camera_that_is_wrong_is_told_with_its_place(tmp_path: Path, roster: s
     assert "hunter2" not in str(caught.value)
 
 
+def test_a_camera_of_an_included_file_is_given_its_files_defaults(typed: Typed) -> None:
+    assert typed.roster is not None
+    folder = typed.roster.parent / "cameras.d"
+    folder.mkdir()
+    typed.roster.write_text(f"include: cameras.d/*.yaml\n{ROSTER}")
+    (folder / "shed.yaml").write_text("defaults: {idle_fps: 2}\ncameras:\n  shed: {url: 'rtsp://192.0.2.14/'}\n")
+    (folder / "half.yaml").write_text("cameras: [")
+    target = find_target(replace(typed, what="shed"), ENVIRON)
+    assert (target.address, target.reading.transport, target.reading.idle_fps) == ("rtsp://192.0.2.14", "udp", 2)
+    assert find_target(typed, ENVIRON).reading.idle_fps == 1
+    with pytest.raises(ConfigError, match=r"half\.yaml:1:\d+: "):
+        find_target(replace(typed, what="elsewhere"), ENVIRON)
+    (folder / "half.yaml").unlink()
+    with pytest.raises(TargetError, match=r"no camera 'elsewhere' in .*; it has gate, yard, wrong, shed"):
+        find_target(replace(typed, what="elsewhere"), ENVIRON)
+    typed.roster.write_text("include: none/*.yaml")
+    with pytest.raises(TargetError, match=r"no camera 'gate' in .*cameras\.yaml$"):
+        find_target(typed, ENVIRON)
+
+
 def test_settings_that_are_named_must_be_right(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="no such file"):
         find_target(Typed("rtsp://h/", settings=tmp_path / "none.yaml"), ENVIRON)

@@ -3,9 +3,11 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -156,6 +158,24 @@ def test_a_fetch_that_fails_is_one_line_and_exit_code_1(colours: CatalogModel, s
     assert "partial" in output and " %" in output
 
 
+def test_a_machine_without_a_network_is_told_how_to_go_on(colours: CatalogModel, state: Path, tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # and not listening
+        away = f"http://127.0.0.1:{taken.getsockname()[1]}/colours"
+        cut_off = replace(colours, cfg=replace(colours.cfg, url=f"{away}.cfg"))
+        code, output = invoke("fetch", "colours", "--state-dir", state, catalog=[cut_off])
+    assert code == 1
+    assert "Connection refused" in output
+    assert f"  {away}.cfg\n  {colours.weights.url}\n" in output
+    [line] = [line for line in output.splitlines() if line.startswith("and then: mosaicd models add ")]
+    # As told, in the folder with the two files, which the server's are copies of.
+    model = write_model(tmp_path)
+    here = {"colours.cfg": str(model.cfg), "colours.weights": str(model.weights)}
+    words = [here.get(word, word) for word in line.split()[4:]]
+    assert invoke(*words, "--state-dir", state, catalog=[colours])[0] == 0
+    assert invoke("verify", "colours", "--state-dir", state, catalog=[colours]) == (0, "colours: ok\n")
+
+
 def test_verify_of_a_damaged_model_exits_1(colours: CatalogModel, state: Path) -> None:
     invoke("fetch", "colours", "--state-dir", state, catalog=[colours])
     weights = resolve("colours", state, [colours]).weights
@@ -194,14 +214,20 @@ def test_a_model_of_ones_own_is_added(state: Path, tmp_path: Path) -> None:
     assert "'yolov3' is the catalog's name for another file" in output
 
 
-@pytest.mark.parametrize("missing", ["--cfg", "--weights", "--names"])
-def test_add_wants_all_three_files(state: Path, tmp_path: Path, missing: str) -> None:
+@pytest.mark.parametrize("missing", ["--cfg", "--weights"])
+def test_add_wants_network_and_weights(state: Path, tmp_path: Path, missing: str) -> None:
     model = write_model(tmp_path)
     files = {"--cfg": model.cfg, "--weights": model.weights, "--names": model.names}
     del files[missing]
     code, output = invoke("add", "mine", "--state-dir", state, *(word for pair in files.items() for word in pair))
     assert code == 2
     assert f"Missing option '{missing}'" in output
+
+
+def test_add_wants_the_labels_of_what_is_not_in_the_catalog(state: Path, tmp_path: Path) -> None:
+    model = write_model(tmp_path)
+    code, output = invoke("add", "mine", "--state-dir", state, "--cfg", model.cfg, "--weights", model.weights)
+    assert (code, output.splitlines()[-1].startswith("mosaicd models: 'mine' is not in the catalog")) == (1, True)
 
 
 def test_settings_name_the_state_folder(colours: CatalogModel, tmp_path: Path) -> None:

@@ -28,6 +28,12 @@ def test_every_key_of_the_sample_is_in_the_schema(file: str) -> None:
     assert schema["additionalProperties"] is False, "an unknown key is marked in the editor, too"
 
 
+def test_a_roster_has_cameras_or_includes_some() -> None:
+    schema = schema_of("cameras")
+    assert schema["anyOf"] == [{"required": ["cameras"]}, {"required": ["include"]}]
+    assert [kind["type"] for kind in schema["properties"]["include"]["anyOf"]] == ["string", "array"]
+
+
 @pytest.mark.parametrize("file", SAMPLES)
 def test_the_sample_names_the_schema_where_the_installer_puts_it(file: str) -> None:
     first = SAMPLES[file].read_text().splitlines()[0]

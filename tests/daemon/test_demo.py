@@ -348,7 +348,7 @@ def test_timed_demo_shows_what_happens_and_leaves_nothing(tmp_path: Path, fake: 
     lines = out.getvalue().splitlines()
     assert lines[0] == "mosaicd demo: 2 cameras showing synthetic scenes"
     assert lines[1] == "rendering a scene"
-    assert lines[2].startswith("metrics: http://127.0.0.1:")
+    assert lines[2].startswith("live page: http://127.0.0.1:")
     assert lines[-2] == "mosaicd demo: stopping"
     assert ": 2/2 cameras and 1/1 mosaics came up, 0 frames analyzed, 1 sightings (person 1)" in lines[-1]
     assert not Path(lines[3].rpartition(" ")[2]).exists()

@@ -120,6 +120,24 @@ def test_no_child_has_a_secret_in_its_environment():
         assert not environ.keys() & {"GATE", "NOTIFY_SOCKET", "WATCHDOG_USEC", "CREDENTIALS_DIRECTORY"}
 
 
+def test_the_rosters_digest_tells_rosters_apart_and_no_secrets():
+    line = "cameras:\n  gate: {{url: 'rtsp://h/x?k={}', username: viewer, password: '{}', fps: {}}}\n"
+    [one, other, slower] = [
+        job_of(roster_of(line.format(*values))).roster_digest
+        for values in (("a", "b", 5), ("c", "d", 5), ("a", "b", 2.5))
+    ]
+    assert one == other != slower
+    assert len(one) == 12
+
+
+def test_what_every_auto_came_to_is_shown_for_each_kind_of_device():
+    shown = {config.kind: config for config in job_of(cameras(1)).config}
+    assert {kind: config.engine for kind, config in shown.items()} == {
+        kind.value: run.engine for kind, run in RUNS.items()
+    }
+    assert all(config.model for config in shown.values())
+
+
 def test_only_the_opening_holds_the_password_and_its_repr_does_not():
     roster = roster_of("cameras:\n  gate: {url: 'rtsp://h/x?k=${GATE}', username: viewer, password: '${GATE}'}\n")
     job = job_of(roster)
@@ -184,6 +202,7 @@ def test_a_spare_does_not_make_the_others_shares_smaller():
 def test_labels_are_those_that_a_camera_asks_for():
     job = job_of(roster_of("cameras:\n  a: {url: 'rtsp://h/a', labels: [dog]}\n  b: {url: 'rtsp://h/b'}\n"))
     assert job.labels == {"dog", "cat"}
+    assert job.wanted_labels == {"a": ("dog",)}
     [assignment] = job.assignments.values()
     assert (assignment.mosaic, assignment.slot_id, assignment.labels) == ("m1", 0, {"a": ("dog",)})
 

@@ -387,3 +387,24 @@ def test_the_stamp_of_a_rotated_file_is_utc(tmp_path, monkeypatch):
     finally:
         monkeypatch.undo()
         time.tzset()
+
+
+def test_the_disks_room_is_looked_at_now_and_then(tmp_path):
+    clock = Clock()
+    sink = JsonlSink(tmp_path, clock=clock)
+    assert sink.statistics().disk is None
+    sink.step()
+    found, seen = os.statvfs(tmp_path), sink.statistics().disk
+    assert seen.size_bytes == found.f_blocks * found.f_frsize
+    assert 0 < seen.free_bytes <= seen.size_bytes
+    sink.step()
+    assert sink.statistics().disk is seen
+    clock.now -= DAY_S  # however the clock was set
+    sink.step()
+    assert sink.statistics().disk is not seen
+
+
+def test_a_disk_that_is_gone_has_no_room_to_be_told_of(tmp_path):
+    sink = JsonlSink(tmp_path / "gone", JsonlOptions())
+    sink.step()
+    assert sink.statistics().disk is None

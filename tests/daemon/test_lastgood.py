@@ -12,6 +12,7 @@ KEPT = LastGood(
     settings=StoredText("/etc/mosaicd/mosaicd.yaml", "model: {cfg: a}\n"),
     roster=StoredText("/etc/mosaicd/cameras.yaml", "cameras: {é: {password: hunter2-${X}}}\n"),
     overrides=("mosaic.fps=3",),
+    included=(StoredText("/etc/mosaicd/cameras.d/yard.yaml", "cameras: {yard: {password: hunter2}}\n"),),
 )
 
 
@@ -19,6 +20,13 @@ def test_what_is_saved_is_loaded(tmp_path: Path) -> None:
     assert load(tmp_path) is None
     save(tmp_path, KEPT)
     assert load(tmp_path) == KEPT
+
+
+def test_a_file_of_before_rosters_could_include_is_loaded(tmp_path: Path) -> None:
+    (tmp_path / FILE_NAME).write_text(
+        '{"settings": {"path": "a", "text": "b"}, "roster": {"path": "c", "text": "d"}, "overrides": [], "version": 1}'
+    )
+    assert load(tmp_path) == LastGood(StoredText("a", "b"), StoredText("c", "d"))
 
 
 def test_the_file_is_its_owners_alone_and_nothing_is_left_beside_it(tmp_path: Path) -> None:

@@ -437,3 +437,13 @@ def test_a_tile_is_missing_where_a_camera_has_no_fresh_frame():
     assert (mosaic(ledger).missing_tiles, mosaic(ledger, "m2").missing_tiles) == (3, 1)
     ledger.note_mosaic(MosaicReport("m1", composed=1, skipped=0, live_tiles=2))
     assert mosaic(ledger).missing_tiles == 1
+
+
+def test_labels_that_are_looked_for_are_counted_from_zero_and_kept_over_a_reload() -> None:
+    within_s = {plan.name: ANSWERED_WITHIN_S for plan in PLANS}
+    ledger = Ledger(PLANS, LABELS, within_s, 100.0, {"a": ("dog", "cat")})
+    assert (camera(ledger).sightings, camera(ledger, "b").sightings) == ({"dog": 0, "cat": 0}, {})
+    note(ledger, tile("a", 1, DOG))
+    ledger.adopt(PLANS, {}, within_s, 101.0, {"a": ("dog",), "b": ("cat",)})
+    assert camera(ledger).sightings == {"dog": 1, "cat": 0}
+    assert camera(ledger, "b").sightings == {"cat": 0}

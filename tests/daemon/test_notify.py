@@ -30,14 +30,14 @@ def test_everything_arrives(systemd):
     notifier.status("30 of 32 cameras up")
     notifier.reloading(12.5)
     notifier.watchdog()
-    notifier.stopping()
+    notifier.stopping(31.0)
     assert [systemd.recv(4096) for _ in range(6)] == [
         b"EXTEND_TIMEOUT_USEC=900000000\nSTATUS=measuring",
         b"READY=1\nSTATUS=32 cameras",
         b"STATUS=30 of 32 cameras up",
         b"RELOADING=1\nMONOTONIC_USEC=12500000",
         b"WATCHDOG=1",
-        b"STOPPING=1\nSTATUS=stopping",
+        b"STOPPING=1\nEXTEND_TIMEOUT_USEC=31000000\nSTATUS=stopping",
     ]
 
 
@@ -85,7 +85,7 @@ def test_without_systemd_all_is_silent(environ):
     notifier.ready("")
     notifier.status("")
     notifier.watchdog()
-    notifier.stopping()
+    notifier.stopping(1.0)
 
 
 @pytest.mark.parametrize("is_abstract", [False, True])

@@ -1,7 +1,6 @@
 """The roster: merging, urls, secrets; every problem at once, and no password in any of them."""
 
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -9,7 +8,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from daemon.problems import ConfigError, has_errors
-from daemon.roster import Camera, Roster, check_labels, load_roster, parse_roster
+from daemon.roster import Camera, Roster, check_labels, parse_roster
 from daemon.rosterfile import RosterFile
 from daemon.secrets import Secret, SecretSources
 from inference.labels import COCO
@@ -325,17 +324,6 @@ def test_rosters_are_equal_if_their_cameras_are() -> None:
     changed, _ = parse("cameras: {a: {url: 'rtsp://h/', labels: [x], password: other}}")
     assert one == two
     assert one != changed
-
-
-def test_load_roster_reads_a_file_or_raises(tmp_path: Path) -> None:
-    path = tmp_path / "cameras.yaml"
-    path.write_text("cameras: {a: {url: 'rtsp://h/'}}")
-    assert [c.name for c in load_roster(path, mosaic_fps=5, sources=SOURCES).cameras] == ["a"]
-    path.write_text("cameras: {a: {}}")
-    with pytest.raises(ConfigError, match=r"cameras\.yaml:1:11: cameras\.a\.url: missing key 'url'"):
-        load_roster(path, mosaic_fps=None, sources=SOURCES)
-    with pytest.raises(ConfigError, match="no such file"):
-        load_roster(tmp_path / "none", mosaic_fps=5, sources=SOURCES)
 
 
 def test_every_key_has_a_description_and_a_schema() -> None:

@@ -103,6 +103,19 @@ def test_the_samples_pass_on_a_machine_that_is_set_up(site: Path) -> None:
     assert sorted(path.name for path in settings.state_dir.iterdir()) == ["models"]
 
 
+def test_the_samples_include_is_right(site: Path) -> None:
+    text = (site / "cameras.yaml").read_text()
+    assert text.count("\n# include: ") == 1
+    (site / "cameras.yaml").write_text(text.replace("\n# include: ", "\ninclude: "))
+    (site / "cameras.d").mkdir()
+    (site / "cameras.d" / "shed.yaml").write_text("cameras: {shed: {url: 'rtsp://h/', labels: [persn]}}\n")
+    _, roster, problems = check(site / "mosaicd.yaml", None, [], SecretSources())
+    assert roster is not None
+    assert roster.cameras[-1].name == "shed"
+    [problem] = problems
+    assert str(problem).startswith(f"{site}/cameras.d/shed.yaml:1:45: cameras.shed.labels[0]: the model has no label")
+
+
 def test_settings_and_roster_are_judged_together(site: Path) -> None:
     broken = (site / "mosaicd.yaml").read_text().replace("port: 9109", "prot: 9109")
     (site / "mosaicd.yaml").write_text(broken)

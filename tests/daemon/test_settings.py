@@ -107,8 +107,23 @@ def test_settings_cannot_be_changed() -> None:
         (
             "http: {address: 0.0.0.0}",
             [
-                "f:2:17: http.address: only loopback addresses are allowed: there is no access token yet"
-                " (use 127.0.0.1 and put a proxy with authentication before it)"
+                "f:2:17: http.address: whoever reaches this address could read and change all: a token is needed"
+                " (token: ${HTTP_TOKEN}, and `openssl rand -hex 32` in the file HTTP_TOKEN in secrets_dir;"
+                " or 127.0.0.1)"
+            ],
+        ),
+        (
+            "http: {token: hunter2}",
+            [
+                "f:2:15: http.token: should be the name of a secret, such as ${HTTP_TOKEN}"
+                " (the token itself belongs into a file of that name in secrets_dir)"
+            ],
+        ),
+        (
+            "http: {hosts: ['https://cams.example.org/']}",
+            [
+                "f:2:16: http.hosts[0]: should be a host's name or IP address, such as cams.example.org"
+                " (without scheme, port and path)"
             ],
         ),
         ("http: {address: example.org}", ["f:2:17: http.address: should be an IP address"]),

@@ -5,6 +5,7 @@ import os
 import cv2
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 from capture.layout import Canvas
 from capture.messages import Sighting, TileAnswer
@@ -71,6 +72,20 @@ def test_a_tile_that_still_shows_the_same_frame_keeps_its_boxes() -> None:
     same = CanvasHeader(number=2, composed_mono_s=1.0, tiles=(moved.tiles[0], header(1).tiles[1], *moved.tiles[2:]))
     assert drawn(painter.paint("m1", GREY, same, (answer("cam-0", 2),), 11.0)) == [True, True, False, False]
     assert drawn(painter.paint("m1", GREY, moved, (), 12.0)) == [True, False, False, False]
+
+
+def test_a_label_that_would_cover_a_surer_one_is_left_out() -> None:
+    crowd = tuple(Sighting(label, score, BOX) for label, score in (("dog", 0.3), ("cat", 0.9), ("cow", 0.4)))
+    alone = TileAnswer("cam-0", 0, 1, 0.0, 1e9, 1.0, SOURCE_WH, (Sighting("cat", 0.9, BOX),))
+    x, y = 110, 60  # inside the label of the tile's box, left of its words
+    shown = []
+    for answered in (alone, replace(alone, sightings=crowd)):
+        painter = Painter()
+        painter.watch(["m1"])
+        jpeg = painter.paint("m1", GREY, header(), (answered,), 10.0)
+        assert jpeg is not None
+        shown.append(cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)[:y, x : x + 90].astype(int))
+    assert abs(shown[0] - shown[1]).max() < 40
 
 
 def test_nobody_can_change_what_was_sent() -> None:

@@ -61,6 +61,8 @@ class Daemon:
     def __init__(self, folder: Path, process: subprocess.Popen[bytes]) -> None:
         self.folder = folder
         self.process = process
+        self.token = ""
+        """What its HTTP asks for, if anything."""
         self._port = 0
 
     @property
@@ -83,14 +85,18 @@ class Daemon:
     @property
     def port(self) -> int:
         if not self._port:
-            found = wait_until(lambda: re.search(r"http=http://127\.0\.0\.1:(\d+)", self.log), "its HTTP port")
+            found = wait_until(
+                lambda: re.search(r'\bhttp(?:=|": ")http://127\.0\.0\.1:(\d+)', self.log), "its HTTP port"
+            )
             self._port = int(found[1])
         return self._port
 
     def get(self, path: str) -> tuple[int, str]:
         """Return status and body of a GET."""
+        headers = {"Authorization": f"Bearer {self.token}"} if self.token else {}
+        request = urllib.request.Request(f"http://127.0.0.1:{self.port}{path}", headers=headers)
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=10) as answer:
+            with urllib.request.urlopen(request, timeout=10) as answer:
                 return answer.status, answer.read().decode()
         except urllib.error.HTTPError as error:
             return error.code, error.read().decode()

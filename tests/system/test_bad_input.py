@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -114,6 +115,23 @@ def test_a_state_folder_without_permission_is_named(folder):
     assert result.returncode == 78
     assert "no permission" in said(result)
     assert str(folder / "state") in said(result)
+
+
+def test_whoever_may_not_read_the_settings_asks_at_the_usual_address(folder):
+    """`mosaicd status` of an ordinary user, to whom /etc/mosaicd is closed."""
+    (folder / "closed").mkdir()
+    shutil.copy(folder / "mosaicd.yaml", folder / "closed")
+    (folder / "closed").chmod(0)
+    capabilities = "-dac_override,-dac_read_search"
+    powerless = ("setpriv", "--bounding-set", capabilities, "--inh-caps", capabilities) if os.getuid() == 0 else ()
+    code = (
+        "import sys, pathlib, daemon.cli_status as cli; "
+        "print(cli.find_daemon('status', pathlib.Path(sys.argv[1]), None, None, {}).base)"
+    )
+    command = (*powerless, sys.executable, "-c", code, folder / "closed" / "mosaicd.yaml")
+    result = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    (folder / "closed").chmod(0o700)
+    assert said(result) == "http://127.0.0.1:9109\n"
 
 
 @pytest.mark.parametrize("command", ["check", "run"])

@@ -29,6 +29,7 @@ def test_installing_again_keeps_what_was_edited_and_uninstalling_too(tmp_path):
         for path, expected in {
             "/etc/mosaicd": "750 root:mosaicd",
             "/etc/mosaicd/mosaicd.yaml": "640 root:mosaicd",
+            "/etc/mosaicd/cameras.d": "2750 root:mosaicd",
             "/etc/mosaicd/secrets": "2750 root:mosaicd",
             "/etc/mosaicd/credentials": "700 root:root",
             "/var/lib/mosaicd": "750 mosaicd:mosaicd",

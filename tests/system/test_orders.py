@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
@@ -14,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from daemon.control import FILE_NAME
+from daemon.switches import FILE_NAME as SWITCHED_OFF
 from simulator.camera import CameraSpec
 from simulator.footage import Footage
 from simulator.thread import ServerThread
@@ -112,18 +114,29 @@ def test_a_worker_that_keeps_dying_is_given_up_and_revived_by_a_person(daemon: D
     )
 
 
-def test_without_a_control_socket_cameras_are_watched_all_the_same(
+def test_without_a_control_socket_cameras_are_watched_and_orders_come_over_http(
     tmp_path: Path, colour_model: Model, colour_footage: dict[str, Footage]
 ) -> None:
     (tmp_path / "state" / FILE_NAME).mkdir(parents=True)
+    (tmp_path / "state" / SWITCHED_OFF).write_text('["off", "gone"]')
     with (
         ServerThread([CameraSpec("cam", colour_footage["red"])]) as server,
-        running(tmp_path, colour_model, {"cam": {"url": server.url("cam")}}) as daemon,
+        running(tmp_path, colour_model, {name: {"url": server.url("cam")} for name in ("cam", "off")}) as daemon,
     ):
         daemon.wait_ready()
         (notice,) = json.loads(daemon.get("/readyz")[1])["notices"]
         assert notice.startswith("nothing can be ordered: ")
         assert mosaicd(daemon, "worker", "list").returncode == 1
+        assert json.loads((tmp_path / "state" / SWITCHED_OFF).read_text()) == ["off"], "gone is not in the roster"
+        assert daemon.by("camera", "mosaicd_camera_up") == {"cam": 1}
+        assert json.loads(daemon.get("/api/v1/disabled")[1]) == [
+            {"name": "off", "by_hand": True, "why": "switched off"}
+        ]
+        order = f"http://127.0.0.1:{daemon.port}/api/v1/cameras/off/enable"
+        with urllib.request.urlopen(urllib.request.Request(order, method="POST"), timeout=20) as answer:
+            assert json.load(answer)["has_changed"]
+        wait_until(lambda: daemon.by("camera", "mosaicd_camera_up") == {"cam": 1, "off": 1}, lambda: daemon.log[-3000:])
+        assert daemon.total("mosaicd_camera_connects_total", camera="cam") == 1
 
 
 def test_a_restart_of_a_worker_that_is_up_is_no_death(daemon: Daemon) -> None:
@@ -134,6 +147,11 @@ def test_a_restart_of_a_worker_that_is_up_is_no_death(daemon: Daemon) -> None:
     assert daemon.total("mosaicd_worker_restarts_total") == 0
     assert "child died" not in daemon.log
     assert "child pressed" not in daemon.log
+
+    off = mosaicd(daemon, "camera", "disable", "cam-1")
+    assert (off.returncode, off.stdout) == (0, "cam-1: switched off\n"), off.stderr
+    trial = mosaicd(daemon, "reload", "--dry-run")
+    assert (trial.returncode, trial.stdout) == (0, "nothing would change\n"), trial.stderr
 
     second = mosaicd(daemon, "run")
     assert second.returncode == 1

@@ -29,7 +29,6 @@ NAMES = tuple(f"cam-{number:02}" for number in range(1, 33))
 CUT, FROZEN = NAMES[6], NAMES[20]
 SEEN_MS = 20_000
 
-SCRAPE_S = 0.05
 SCRAPE_BYTES = 300_000
 
 MAY_BE_ABSENT = {
@@ -92,14 +91,9 @@ def test_every_expression_has_data_or_selects_what_is_there_and_finds_nothing_wr
     assert site.prometheus.firing() == set()
 
 
-def test_being_watched_costs_little(site):
-    """A scrape as Prometheus sees it, of 32 cameras."""
-    took_s = site.prometheus.value("quantile_over_time(0.5, scrape_duration_seconds[1m])")
-    worst_s = site.prometheus.value("max_over_time(scrape_duration_seconds[1m])")
-    size = len(site.daemon.get("/metrics")[1].encode())
-    print(f"scrape: median {took_s * 1000:.1f} ms, at most {worst_s * 1000:.1f} ms, {size / 1000:.0f} kB")
-    assert took_s <= SCRAPE_S
-    assert size < SCRAPE_BYTES
+def test_a_scrape_of_32_cameras_is_small(site):
+    """How long it takes is measured by bench/watching.py."""
+    assert len(site.daemon.get("/metrics")[1].encode()) < SCRAPE_BYTES
 
 
 def test_promtool_finds_nothing_wrong_with_what_a_daemon_shows(site):

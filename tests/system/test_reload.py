@@ -42,8 +42,12 @@ class Site:
     def path(self) -> Path:
         return self.daemon.folder / "cameras.yaml"
 
-    def text(self, cameras: Roster) -> str:
-        return json.dumps({"defaults": {"decode": "all"}, "cameras": cameras})
+    @property
+    def included(self) -> Path:
+        return self.daemon.folder / "cameras.d" / "more.yaml"
+
+    def text(self, cameras: Roster, **others: Any) -> str:
+        return json.dumps({"defaults": {"decode": "all"}, "cameras": cameras, **others})
 
     def some(self, count: int, **changed: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
         """The first cameras, some with other keys; a name's - is written _ here."""
@@ -143,6 +147,16 @@ def test_a_roster_that_is_not_valid_changes_nothing_and_says_where(make):
     assert re.search(r"cameras\.yaml:\d+:\d+: ", told.stderr), told.stderr
     assert "nothing was changed" in told.stderr
     assert site.connects() == dict.fromkeys(NAMES[:4], 1.0)
+    # ... nor does a file that it includes, which was good when it came.
+    site.path.write_text(site.text(site.some(4), include="cameras.d/*.yaml"))
+    wait_until(lambda: site.result() == (1, 2, 1), lambda: f"applied:\n{site.daemon.log[-2000:]}", SOON_S)
+    site.included.parent.mkdir()
+    site.included.write_text(json.dumps({"cameras": {"cam-04": site.cameras["cam-04"]}}))
+    site.until_cameras(set(NAMES[:5]))
+    site.included.write_text("cameras:\n  cam-04: {ulr: a}\n")
+    wait_until(lambda: site.result() == (2, 3, 0), lambda: f"refused:\n{site.daemon.log[-2000:]}", SOON_S)
+    assert "cameras.d/more.yaml:2:12: cameras.cam-04.ulr: unknown key 'ulr', did you mean 'url'?" in site.daemon.log
+    assert site.connects() == dict.fromkeys(NAMES[:5], 1.0)
     # ... and a restart on it still runs what was last applied.
     assert site.daemon.stop() == 0
     folder, settings = site.daemon.folder, str(site.daemon.folder / "mosaicd.yaml")
@@ -151,10 +165,10 @@ def test_a_roster_that_is_not_valid_changes_nothing_and_says_where(make):
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
     again = Site(Daemon(folder, process), site.cameras)
     try:
-        again.until_cameras(set(NAMES[:4]))
-        assert "last valid" in again.daemon.get("/readyz")[1]
-        again.save(again.some(5))
         again.until_cameras(set(NAMES[:5]))
+        assert "last valid" in again.daemon.get("/readyz")[1]
+        again.included.unlink()
+        again.until_cameras(set(NAMES[:4]))
         wait_until(lambda: '"notices":[]' in again.daemon.get("/readyz")[1], "the notice is gone", SOON_S)
         assert again.daemon.stop() == 0
     finally:

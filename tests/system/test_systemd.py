@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.system.stage import small_settings, wait_until
+from tests.system.sweep import MARK, leaks, may_dump_core
 from tests.system.systemdbox import HOMES, INSTALL, REPOSITORY, SHARE, TEMPORARY, UNIT, Box, booted, why_not
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(bool(why_not()), reason=f"no systemd box: {why_not()}")]
@@ -162,10 +163,19 @@ def test_children_that_hang_do_not_outlast_the_deadline(service):
     assert (service.show("Result"), service.show("ExecMainStatus")) == ("success", "0")
 
 
-def test_what_does_not_stop_within_the_deadline_is_killed_whole(installed):
+def test_a_deadline_that_is_too_short_for_the_settings_is_put_off(installed):
     with altered(installed.box, "[Service]\nTimeoutStopSec=1\n"):
         installed.start()
         installed.hang_children()  # the supervisor gives them two seconds
+        installed.stop()
+        assert installed.processes() == []
+        assert installed.show("Result") == "success"
+
+
+def test_what_does_not_stop_within_the_deadline_is_killed_whole(installed):
+    # It does not hear that it is to end.
+    with altered(installed.box, "[Service]\nTimeoutStopSec=1\nKillSignal=SIGURG\n"):
+        installed.start()
         installed.stop()
         assert installed.processes() == []
         assert installed.show("Result") == "timeout"
@@ -264,19 +274,39 @@ def test_an_upgrade_restarts_what_runs_and_no_more(service):
 @pytest.mark.parametrize(
     ("folder", "owner"), [("credentials", "600 root:root"), ("secrets", "640 root:mosaicd")], ids=["root's", "its own"]
 )
-def test_a_secret_comes_from_a_folder(installed, folder, owner):
+def test_a_secret_comes_from_a_folder_and_is_shown_nowhere(installed, folder, owner):
     path = f"/etc/mosaicd/{folder}/GATE_USER"
-    installed.box.write(path, "viewer\n")
+    installed.box.write(path, f"{MARK}-{folder}\n")
     installed.box.must("chmod", owner.split()[0], path)
     assert installed.box.mode(path) == owner
     installed.box.write("/etc/mosaicd/cameras.yaml", {"cameras": {"gate": camera(username="${GATE_USER}")}})
     try:
         installed.start()
         assert installed.get("/readyz")[0]
+        shown = shown_by(installed)
+        assert leaks(shown) == []
+        assert not any(map(may_dump_core, limits_of(installed)))
     finally:
         installed.stop()
         installed.box.must("rm", path)
         installed.box.write("/etc/mosaicd/cameras.yaml", {"cameras": {"gate": camera()}})
+
+
+def shown_by(service: Service) -> dict[str, str]:
+    """Return what systemd and the kernel show of the service, and all of the journal with every field."""
+    box = service.box
+    shown = {"journal": box.must("journalctl", "--no-pager", "--all", "--output", "json")}
+    shown["properties"] = box.must("systemctl", "show", UNIT)
+    shown["status"] = box.must("systemctl", "status", "--no-pager", "--full", UNIT)
+    for pid in service.processes():
+        shown[pid] = box.must("cat", f"/proc/{pid}/environ", f"/proc/{pid}/cmdline")
+    assert len(shown) == 6
+    assert "GATE_USER" not in shown["properties"]
+    return shown
+
+
+def limits_of(service: Service) -> list[str]:
+    return [service.box.must("cat", f"/proc/{pid}/limits") for pid in service.processes()]
 
 
 def test_settings_that_never_worked_are_no_reason_to_try_again(installed):
