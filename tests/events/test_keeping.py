@@ -58,7 +58,7 @@ def picture(store, media, id_, *, camera="yard", days=0.0, size=1000, kind="snap
 
 
 def keeping(media, told, free=1 << 50, **policy):
-    return Keeping(media, Retention(**policy), told.append, lambda _: free)
+    return Keeping(media, Retention(**policy), told.append, free=lambda _: free)
 
 
 def ids(reader):
@@ -177,9 +177,31 @@ def test_nothing_is_looked_at_more_often_than_it_has_to_be(store, media, told):
     assert not file.exists()
 
 
+def test_a_clock_that_is_set_far_ahead_is_not_believed_at_once(store, reader, media, told):
+    now_s = [1000.0]
+    step = Keeping(media, Retention(), told.append, free=lambda _: 1 << 50, monotonic=lambda: now_s[0])
+    id_ = keep(store, 1)
+    file = picture(store, media, id_)
+    step.step(store, NIGHT)
+    leap = 400 * DAY_S
+    for minutes in (1, 30, 59):
+        now_s[0] = 1000.0 + 60 * minutes
+        step.step(store, NIGHT + leap + 60 * minutes)
+    assert [notice.message for notice in told] == ["clock set far ahead, nothing is removed for its age for an hour"]
+    now_s[0] += 60
+    step.step(store, NIGHT + 3600)  # corrected
+    assert file.exists()
+    assert ids(reader) == [id_]
+    for minutes in (61, 122):  # set ahead again, and meant so
+        now_s[0] = 1000.0 + 60 * minutes
+        step.step(store, NIGHT + leap + 60 * minutes)
+    assert not file.exists()
+    assert ids(reader) == []
+
+
 def test_before_the_disk_is_full_room_is_made_at_once(store, media, told):
     free = [10 * MIB]
-    step = Keeping(media, Retention(min_free_mib=5), told.append, lambda _: free[0])
+    step = Keeping(media, Retention(min_free_mib=5), told.append, free=lambda _: free[0])
     step.step(store, NIGHT)
     files = [picture(store, media, keep(store, number), days=number, size=MIB) for number in range(3)]
     free[0] = 4 * MIB
