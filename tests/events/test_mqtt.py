@@ -147,6 +147,7 @@ def test_a_broker_that_is_not_there_yet_is_told_when_it_is(tmp_path):
 
 
 @needs_mosquitto
+@pytest.mark.slow
 def test_a_broker_that_hangs_is_left_and_stopping_does_not_wait_for_it(tmp_path, broker):
     sink = Mqtt(options(broker, timeout_s=0.5))
     sink.deliver(Letter(1, None, event(1)))
@@ -176,6 +177,7 @@ while True:
 
 
 @needs_mosquitto
+@pytest.mark.slow
 def test_a_connection_that_is_lost_while_nothing_happens_is_made_again(tmp_path, broker):
     with Site(tmp_path / "e.sqlite", Mqtt(options(broker))) as site:
         with Subscriber(broker.port, "mosaicd/available") as subscriber:
