@@ -6,9 +6,10 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/pip --disable-pip-version-check --quiet
 # What systemd-python compiles against.
 SYSTEMD_PACKAGES := gcc pkg-config python3-dev libsystemd-dev
-# Foreign RTSP clients that the tests run against the simulator, a browser for the live page, Prometheus with promtool.
+# Foreign RTSP clients that the tests run against the simulator, a browser for the live page, Prometheus with promtool,
+# an MQTT broker.
 CLIENT_PACKAGES := ffmpeg gstreamer1.0-tools gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gstreamer1.0-libav \
-	chromium prometheus
+	chromium prometheus mosquitto
 
 # What the unit and the installer are checked with; their tests boot a systemd.
 DEPLOY_PACKAGES := systemd shellcheck iproute2 procps
@@ -69,13 +70,13 @@ screenshots: setup ## Make the README's pictures of the live page, the console a
 lock: setup ## Write requirements.lock from what is installed
 	$(BIN)/pip freeze --exclude-editable | sort -f > requirements.lock
 
-# Debian starts a service that it installs. The tests start servers of their own, so where Prometheus was not there
-# before, its service is stopped again; where it was, it is left as it is.
-clients: ## Install the RTSP clients, the browser and the Prometheus that some tests use (root, apt)
+# Debian starts a service that it installs. The tests start servers of their own, so where Prometheus or Mosquitto was
+# not there before, its service is stopped again; where it was, it is left as it is.
+clients: ## Install the RTSP clients, the browser, the Prometheus and the MQTT broker that some tests use (root, apt)
 	apt-get update -qq
-	@was_there=$$(command -v prometheus); \
+	@new=$$(for each in prometheus mosquitto; do PATH=$$PATH:/usr/sbin command -v $$each >/dev/null || echo $$each; done); \
 	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(CLIENT_PACKAGES) >/dev/null && \
-	{ test -n "$$was_there" || ! test -d /run/systemd/system || systemctl disable --quiet --now prometheus; }
+	{ test -z "$$new" || ! test -d /run/systemd/system || systemctl disable --quiet --now $$new; }
 
 deploytools: ## Install what the tests of the service use (root, apt)
 	apt-get update -qq

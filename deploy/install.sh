@@ -77,7 +77,7 @@ fingerprint() {
         "$python" --version
         readlink -f "$python"
         echo "$extras"
-        find pyproject.toml requirements.lock capture daemon inference simulator -type f ! -name '*.pyc' -print0 |
+        find pyproject.toml requirements.lock capture daemon events inference simulator -type f ! -name '*.pyc' -print0 |
             sort -z | xargs -0 sha256sum
     } | sha256sum | cut -c 1-12
 }
@@ -93,7 +93,7 @@ make_venv() {
         "$python" -m venv "$venv"
         copy=$(mktemp -d)
         # A copy, so that root leaves no build folder in your checkout.
-        cp -r pyproject.toml README.md LICENSE capture daemon inference simulator "$copy"
+        cp -r pyproject.toml README.md LICENSE capture daemon events inference simulator "$copy"
         wanted=$copy${extras:+[$extras]}
         "$venv/bin/pip" --disable-pip-version-check --quiet install -c requirements.lock "$wanted" ||
             { rm -rf "$copy" "$venv"; fail "pip could not install it: see above"; }

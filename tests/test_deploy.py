@@ -3,6 +3,7 @@
 import re
 import shutil
 import subprocess
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -62,6 +63,15 @@ def test_every_setting_that_is_not_plain_is_explained() -> None:
     for key in ("OOMPolicy", "DeviceAllow", "SystemCallFilter", "LoadCredential", "KillMode", "PrivateTmp"):
         before = text[: text.index(f"\n{key}=")].splitlines()[-1]
         assert before.startswith(("#", f"{key}=", "DevicePolicy=", "SystemCallArchitectures=")), key
+
+
+def test_every_package_is_installed() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    packages = {name.rstrip("*") for name in project["tool"]["setuptools"]["packages"]["find"]["include"]}
+    lines = [set(line.split()) for line in (DEPLOY / "install.sh").read_text().splitlines()]
+    named = [line for line in lines if len(line & packages) > 1]
+    assert len(named) == 2  # what the fingerprint is of, and what is copied
+    assert all(packages <= line for line in named)
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.name)

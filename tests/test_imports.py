@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-PACKAGES = ("capture", "inference", "daemon", "simulator")
+PACKAGES = ("capture", "inference", "events", "daemon", "simulator")
 SOURCES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
 
 ENTRY_POINTS = {
@@ -31,7 +31,7 @@ TRAINING = ("simulator/train.py", "simulator/training/")
 """Makes the model that comes with mosaicd, in the form that `inference` reads; nothing of the running product."""
 
 HEAVY = {"av", "cv2", "simulator", *FRAMEWORKS}
-"""What the supervisor never loads: what decodes hostile video and what runs out of memory are both in a child."""
+"""What supervisor and events never load: what decodes hostile video and what runs out of memory are other children."""
 
 
 def name_of(path: Path) -> str:
@@ -98,9 +98,10 @@ def test_environment_is_read_only_by_entry_points() -> None:
 @pytest.mark.parametrize(
     ("package", "forbidden"),
     [
-        ("capture", ("inference", "daemon", "simulator")),
-        ("inference", ("daemon", "simulator")),
-        ("simulator", ("capture", "inference", "daemon")),
+        ("capture", ("inference", "events", "daemon", "simulator")),
+        ("inference", ("events", "daemon", "simulator")),
+        ("events", ("daemon", "simulator")),
+        ("simulator", ("capture", "inference", "events", "daemon")),
     ],
 )
 def test_imports_go_one_way(package: str, forbidden: tuple[str, ...]) -> None:
@@ -135,12 +136,12 @@ def test_module_says_what_it_is(path: Path) -> None:
     assert not tree.body or ast.get_docstring(tree), "no module docstring"
 
 
-def test_supervisor_loads_no_decoder_and_no_framework() -> None:
+def test_supervisor_and_events_load_no_decoder_and_no_framework() -> None:
     modules = [name_of(path).removesuffix(".py").removesuffix("/__init__").replace("/", ".") for path in SOURCES]
     program = "\n".join(
         (
             "import importlib, sys",
-            *(f"importlib.import_module({module!r})" for module in modules if module.split(".")[0] == "daemon"),
+            *(f"importlib.import_module({m!r})" for m in modules if m.split(".")[0] in ("events", "daemon")),
             f"print('LOADED', sorted({HEAVY!r} & sys.modules.keys()))",
         )
     )

@@ -20,7 +20,6 @@ import threading
 import time
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -29,8 +28,8 @@ import msgspec
 
 from capture.messages import Sighting
 from daemon.logs import fields
-from daemon.sinks.linefile import DAY_S, STAMP, LineFile
 from daemon.statistics import DiskSpace, SinkStatistics
+from events.linefile import LineFile, is_rotated, remove_old
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +41,6 @@ _HOUR_S = 3_600.0
 _LOOK_S = 10.0
 """How often the disk's room is looked at."""
 _MIB = 1 << 20
-_ROTATED = re.compile(r".+\.(\d{8}T\d{6}Z)(?:-(\d+))?\.jsonl")
 _SAFE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
 
 
@@ -240,42 +238,18 @@ class JsonlSink:
         """Remove what is too old or too much. Files are closed for it: those of cameras that left stay closed."""
         self._cleaned_at_s = self._clock()
         self._close_files()
-        oldest_s = self._cleaned_at_s - self._options.max_age_days * DAY_S
-        room_bytes = int(self._options.max_old_mib * _MIB)
         try:
-            for kept in sorted(self._kept_files(), key=lambda kept: (kept.ended_at, kept.number), reverse=True):
-                room_bytes -= kept.size_bytes if kept.is_rotated else 0
-                if kept.ended_at < oldest_s or (kept.is_rotated and room_bytes < 0):
-                    kept.path.unlink(missing_ok=True)
+            remove_old(self._own_files(), self._cleaned_at_s, self._options.max_age_days, self._options.max_old_mib)
         except OSError as error:
             self._note_failure(error)
 
-    def _kept_files(self) -> "Iterator[_KeptFile]":
+    def _own_files(self) -> Iterator[Path]:
         """All files of this sink; others in the same folder are left alone."""
         for path in self._folder.glob("*.jsonl" if self._options.per_camera else "sightings*.jsonl"):
-            rotated = _ROTATED.fullmatch(path.name)
-            if not (rotated or self._options.per_camera or path.name == "sightings.jsonl"):
-                continue
-            status = path.stat()
-            if rotated is None:
-                yield _KeptFile(path, status.st_mtime, 0, status.st_size, is_rotated=False)
-                continue
-            with suppress(ValueError):  # looks like a stamp, and is none
-                ended_at = datetime.strptime(rotated[1], STAMP).replace(tzinfo=UTC).timestamp()
-                yield _KeptFile(path, ended_at, int(rotated[2] or 0), status.st_size, is_rotated=True)
+            if self._options.per_camera or path.name == "sightings.jsonl" or is_rotated(path.name):
+                yield path
 
     def _close_files(self) -> None:
         for file in self._files.values():
             file.close()
         self._files.clear()
-
-
-@dataclass(frozen=True, slots=True)
-class _KeptFile:
-    path: Path
-    ended_at: float
-    """Wall clock of the last line, roughly."""
-    number: int
-    """Tells apart files rotated within one second."""
-    size_bytes: int
-    is_rotated: bool

@@ -1,19 +1,22 @@
-"""One file of lines that only ever holds full ones, rotated by size and once a day.
+"""One file of lines that only ever holds full ones, rotated by size and once a day; and which old ones to remove.
 
-Knows nothing of what a line says, but for its ``captured_at``, by which an old file's first day is found again.
+Knows nothing of what a line says, but for its ``captured_at`` or ``updated_at``, by which an old file's first day is
+found again.
 """
 
 import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 DAY_S = 86_400.0
 STAMP = "%Y%m%dT%H%M%SZ"
 """UTC in the name of a rotated file, as strftime(3) has it."""
-_CAPTURED_AT = re.compile(rb'"captured_at":"([^"]+)"')
+_FIRST_AT = re.compile(rb'"(?:captured|updated)_at":"([^"]+)"')
+_ROTATED = re.compile(r".+\.(\d{8}T\d{6}Z)(?:-(\d+))?\.jsonl")
 
 
 class LineFile:
@@ -63,7 +66,7 @@ class LineFile:
         self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o640)
         size = _cut_half_line(self._fd)
         self._begun_at_s = self._clock()
-        first = _CAPTURED_AT.search(os.pread(self._fd, 4096, 0)) if size else None
+        first = _FIRST_AT.search(os.pread(self._fd, 4096, 0)) if size else None
         with suppress(ValueError):
             if first is not None:
                 self._begun_at_s = datetime.fromisoformat(first[1].decode("ascii")).timestamp()
@@ -93,6 +96,46 @@ class LineFile:
             target = self._path.with_name(f"{self._path.stem}.{stamp}-{number}.jsonl")
         self._path.rename(target)
         self.rotations += 1
+
+
+def is_rotated(name: str) -> bool:
+    """Whether a file's name is that of a rotated one."""
+    return _ROTATED.fullmatch(name) is not None
+
+
+def remove_old(paths: Iterable[Path], now: float, max_age_days: float, max_old_mib: float) -> None:
+    """Remove those files that were rotated, or last written, too long ago, and the oldest rotated that are too much.
+
+    ``now`` is the wall clock. Raises ``OSError``.
+    """
+    room_bytes = int(max_old_mib * (1 << 20))
+    for kept in sorted(_kept(paths), key=lambda kept: (kept.ended_at, kept.number), reverse=True):
+        room_bytes -= kept.size_bytes if kept.is_rotated else 0
+        if kept.ended_at < now - max_age_days * DAY_S or (kept.is_rotated and room_bytes < 0):
+            kept.path.unlink(missing_ok=True)
+
+
+@dataclass(frozen=True, slots=True)
+class _KeptFile:
+    path: Path
+    ended_at: float
+    """Wall clock of the last line, roughly."""
+    number: int
+    """Tells apart files rotated within one second."""
+    size_bytes: int
+    is_rotated: bool
+
+
+def _kept(paths: Iterable[Path]) -> Iterator[_KeptFile]:
+    for path in paths:
+        rotated = _ROTATED.fullmatch(path.name)
+        status = path.stat()
+        if rotated is None:
+            yield _KeptFile(path, status.st_mtime, 0, status.st_size, is_rotated=False)
+            continue
+        with suppress(ValueError):  # looks like a stamp, and is none
+            ended_at = datetime.strptime(rotated[1], STAMP).replace(tzinfo=UTC).timestamp()
+            yield _KeptFile(path, ended_at, int(rotated[2] or 0), status.st_size, is_rotated=True)
 
 
 def _cut_half_line(fd: int) -> int:

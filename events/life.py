@@ -1,0 +1,386 @@
+"""From what tracks and rules say to the lives of events: new, update, end. Pure.
+
+One :class:`Lives` a camera. An object becomes an event once it has been seen often enough for long enough and, where
+the camera has rules, one of them wants it. Updates are few: at most one in ``update_every_s``, only when something
+worth telling has changed, and none for an object that stands still. Each event is told once as new and once as ended.
+
+What is kept of an object does not grow with the time it stays: its path is thinned as it becomes longer, and of its
+visits and crossings the newest are kept.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from math import hypot, sqrt
+
+from events.path import Path
+from events.words import (
+    Batch,
+    Box,
+    Count,
+    Crossing,
+    Ending,
+    Event,
+    Headway,
+    Kind,
+    Speed,
+    TrackSummary,
+    Visit,
+    event_id,
+)
+
+MAX_PARTS = 64
+"""Visits, and crossings, that an event holds; counts of crossings are complete all the same."""
+BETTER_RATIO = 1.1
+"""A best moment is worth an update when it is better than the last one told by so much."""
+MOVED = 0.05
+"""So is a way of this part of the picture."""
+CUT_OFF = 0.7
+"""What a moment is worth, in which the picture's edge cuts the object off."""
+LARGE_AREA = 0.1
+"""An object that covers this part of the picture is large enough to be known by; more is no better."""
+
+
+@dataclass(frozen=True, slots=True)
+class LifePolicy:
+    """When an event begins, is told of, and ends."""
+
+    min_sightings: int = 3
+    min_age_s: float = 0.5
+    update_every_s: float = 5.0
+    end_after_s: float = 2.0
+    """An object of which the tracker has let go is waited for so long: one that appears in its place is the same."""
+    rejoin_iou: float = 0.3
+    """In its place: boxes that overlap so much."""
+    lost_after_s: float = 120.0
+    """A track that is spoken of no more, without having ended, has ended."""
+    max_objects: int = 256
+    """That a camera is followed with at once. More are no events, but noise."""
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """A line was crossed since the track was last spoken of."""
+
+    line: str
+    direction: str
+    at_s: float
+    """When, monotonic."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stay:
+    """The track is in a zone."""
+
+    zone: str
+    since_s: float
+    """When it came, monotonic; perhaps long before it was clear that it stays."""
+    has_loitered: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """One track as tracker and rules see it in one frame."""
+
+    track: int
+    """Never used again for another object of this camera."""
+    label: str
+    score: float
+    box: Box
+    """xyxy pixels of the camera's picture."""
+    stays: tuple[Stay, ...] = ()
+    """One for each zone in which it is."""
+    passages: tuple[Passage, ...] = ()
+    speed: Speed | None = None
+    headway: Headway | None = None
+    is_stationary: bool = False
+    is_wanted: bool = True
+    """It satisfies one of the camera's rules, or the camera has none."""
+
+
+@dataclass(frozen=True, slots=True)
+class LifeCounts:
+    """What became of objects that became no event, since the start."""
+
+    brief: int = 0
+    """Seen too seldom or too shortly."""
+    unwanted: int = 0
+    """Never satisfied a rule."""
+    crowded: int = 0
+    """Looks at objects that were one too many."""
+
+
+@dataclass(slots=True)
+class _Object:
+    """All that is known of one object."""
+
+    label: str
+    first_s: float
+    first_at: float
+    last_s: float
+    last: Look
+    sightings: int = 0
+    top_score: float = 0.0
+    gone_s: float | None = None
+    """The tracker has let go of it; it is waited for."""
+    begun_at: float | None = None
+    """When a rule first wanted it; what is below counts from then on."""
+    frame_wh: tuple[int, int] = (1, 1)
+    best_worth: float = -1.0
+    best_score: float = 0.0
+    best_box: Box = (0.0, 0.0, 0.0, 0.0)
+    best_at: float = 0.0
+    visits: list[Visit] = field(default_factory=list)
+    crossings: list[Crossing] = field(default_factory=list)
+    path: Path = field(default_factory=Path)
+    speed: Speed | None = None
+    headway: Headway | None = None
+    has_snapshot: bool = False
+    has_clip: bool = False
+    # Of what was told:
+    id: str = ""
+    revision: int = -1
+    told_s: float = 0.0
+    told_worth: float = 0.0
+    told_x: float = 0.0
+    told_y: float = 0.0
+    is_told_stationary: bool = False
+    is_changed: bool = False
+
+    def wall(self, at_s: float) -> float:
+        """A moment's wall clock, as this object has it: a clock that is set meanwhile changes nothing."""
+        return self.first_at + (at_s - self.first_s)
+
+
+class Lives:
+    """The objects of one camera. ``draw`` gives :data:`events.words.ID_BITS` bits of chance.
+
+    Times ``at_s`` are monotonic seconds; one that lies before an earlier one counts as that.
+    """
+
+    def __init__(self, camera: str, draw: Callable[[], int], policy: LifePolicy | None = None) -> None:
+        self._camera = camera
+        self._draw = draw
+        self._policy = policy or LifePolicy()
+        self._objects: dict[int, _Object] = {}
+        """By track; one that is waited for stands under its last track."""
+        self._now_s = 0.0
+        self._brief = self._unwanted = self._crowded = 0
+
+    def see(
+        self, at_s: float, at: float, frame_wh: tuple[int, int], looks: Iterable[Look], gone: Iterable[int] = ()
+    ) -> Batch:
+        """Take in one frame, captured at ``at_s`` and, by the wall clock, ``at``; ``gone`` are tracks that ended.
+
+        Returns what is to be kept and told. Raises ``ValueError`` for an ``at`` that is no time.
+        """
+        self._now_s = max(at_s, self._now_s)
+        batch = self._let_go(gone)
+        for look in looks:
+            batch += self._look(look, at, frame_wh)
+        return batch + self.tick(self._now_s)
+
+    def tick(self, at_s: float) -> Batch:
+        """End who has been waited for long enough, and tell what has waited to be told. For when no frames come."""
+        self._now_s = max(at_s, self._now_s)
+        batch = Batch()
+        for track, known in list(self._objects.items()):
+            waited_s = self._now_s - (known.last_s if known.gone_s is None else known.gone_s)
+            if waited_s >= (self._policy.lost_after_s if known.gone_s is None else self._policy.end_after_s):
+                batch += self._end(track, Ending.GONE)
+            elif known.is_changed and known.id and self._now_s - known.told_s >= self._policy.update_every_s:
+                batch += Batch(events=(self._tell(known, Kind.UPDATE),))
+        return batch
+
+    def end_all(self, ending: Ending) -> Batch:
+        """End everything: the camera is down or gone, or the process stops."""
+        batch = Batch()
+        for track in list(self._objects):
+            batch += self._end(track, ending)
+        return batch
+
+    def note_media(self, event: str, *, has_snapshot: bool = False, has_clip: bool = False) -> None:
+        """Say that there is a picture of an event, or a clip: worth an update. Of a past event nothing is told."""
+        for known in self._objects.values():
+            if known.id == event:
+                known.is_changed |= (has_snapshot and not known.has_snapshot) or (has_clip and not known.has_clip)
+                known.has_snapshot |= has_snapshot
+                known.has_clip |= has_clip
+
+    def open(self) -> tuple[str, ...]:
+        """Return the ids of the events that have begun and not ended."""
+        return tuple(known.id for known in self._objects.values() if known.id)
+
+    def counts(self) -> LifeCounts:
+        """Return what became of the others."""
+        return LifeCounts(self._brief, self._unwanted, self._crowded)
+
+    def _look(self, look: Look, at: float, frame_wh: tuple[int, int]) -> Batch:
+        known = self._objects.get(look.track) or self._rejoined(look)
+        if known is None:
+            if len(self._objects) >= self._policy.max_objects:
+                self._crowded += 1
+                return Batch()
+            known = self._objects[look.track] = _Object(look.label, self._now_s, at, self._now_s, look)
+        known.gone_s, known.last_s, known.last = None, self._now_s, look
+        known.sightings += 1
+        known.top_score = max(known.top_score, look.score)
+        when = known.wall(self._now_s)
+        if known.begun_at is None and look.is_wanted:
+            known.begun_at = min([when, *(known.wall(stay.since_s) for stay in look.stays)])
+        crossings = tuple(
+            Crossing(each.line, each.direction, min(known.wall(each.at_s), when)) for each in look.passages
+        )
+        batch = Batch(counts=tuple(_count(self._camera, known.label, crossing) for crossing in crossings))
+        if known.begun_at is None:
+            return batch
+        _take_in(known, look, when, frame_wh)
+        known.crossings = [*known.crossings, *crossings][-MAX_PARTS:]
+        known.path.add(when - known.begun_at, *_foot(look.box, frame_wh))
+        is_old = self._now_s - known.first_s >= self._policy.min_age_s
+        if not known.id and is_old and known.sightings >= self._policy.min_sightings:
+            known.id = event_id(self._camera, known.begun_at, self._draw())
+            batch += Batch(events=(self._tell(known, Kind.NEW),))
+        return batch
+
+    def _rejoined(self, look: Look) -> _Object | None:
+        """The object that was waited for, if this new track is it."""
+        for track, known in self._objects.items():
+            if known.gone_s is None or known.label != look.label:
+                continue
+            if iou(known.last.box, look.box) >= self._policy.rejoin_iou:
+                self._objects[look.track] = self._objects.pop(track)
+                return known
+        return None
+
+    def _let_go(self, gone: Iterable[int]) -> Batch:
+        batch = Batch()
+        for track in gone:
+            known = self._objects.get(track)
+            if known is not None and known.id:
+                known.gone_s = self._now_s
+            elif known is not None:
+                batch += self._end(track, Ending.GONE)
+        return batch
+
+    def _end(self, track: int, ending: Ending) -> Batch:
+        known = self._objects.pop(track)
+        events = (self._tell(known, Kind.END, ending),) if known.id else ()
+        is_brief = known.sightings < self._policy.min_sightings
+        if not events:
+            self._brief += is_brief or known.begun_at is not None
+            self._unwanted += not is_brief and known.begun_at is None
+        if is_brief:
+            return Batch(events=events)
+        summary = TrackSummary(
+            camera=self._camera,
+            label=known.label,
+            started_at=known.first_at,
+            ended_at=known.wall(known.last_s),
+            sightings=known.sightings,
+            best_score=known.top_score,
+            event_id=known.id or None,
+            speed=known.speed,
+        )
+        return Batch(events=events, tracks=(summary,))
+
+    def _tell(self, known: _Object, kind: Kind, ending: Ending | None = None) -> Event:
+        known.revision += 1
+        known.told_s, known.told_worth, known.is_changed = self._now_s, known.best_worth, False
+        known.told_x, known.told_y = _foot(known.last.box, known.frame_wh)
+        known.is_told_stationary = known.last.is_stationary
+        seen_at = known.wall(known.last_s)
+        is_over = kind is Kind.END
+        visits = [_continued(visit, None, seen_at) if is_over else visit for visit in known.visits]
+        return Event(
+            id=known.id,
+            camera=self._camera,
+            label=known.label,
+            kind=kind,
+            revision=known.revision,
+            started_at=known.first_at if known.begun_at is None else known.begun_at,
+            updated_at=seen_at,
+            ended_at=seen_at if is_over else None,
+            ending=ending,
+            best_score=known.best_score,
+            best_box=known.best_box,
+            best_at=known.best_at,
+            frame_wh=known.frame_wh,
+            zones=tuple(visits),
+            crossings=tuple(known.crossings),
+            path=known.path.points(),
+            speed=known.speed,
+            headway=known.headway,
+            is_stationary=known.last.is_stationary,
+            has_snapshot=known.has_snapshot,
+            has_clip=known.has_clip,
+        )
+
+
+def iou(first: Box, second: Box) -> float:
+    """Return intersection over union of two boxes, 0 to 1."""
+    width = min(first[2], second[2]) - max(first[0], second[0])
+    height = min(first[3], second[3]) - max(first[1], second[1])
+    if width <= 0.0 or height <= 0.0:
+        return 0.0
+    both = width * height
+    return both / (_area(first) + _area(second) - both)
+
+
+def worth(score: float, box: Box, frame_wh: tuple[int, int]) -> float:
+    """Return what a moment is worth as the picture of its object, 0 to 1: best sure, large, and not cut off."""
+    width, height = frame_wh
+    size = sqrt(min(1.0, _area(box) / (width * height * LARGE_AREA)))
+    is_cut = box[0] <= 1.0 or box[1] <= 1.0 or box[2] >= width - 1.0 or box[3] >= height - 1.0
+    return score * size * (CUT_OFF if is_cut else 1.0)
+
+
+def _take_in(known: _Object, look: Look, at: float, frame_wh: tuple[int, int]) -> None:
+    """Remember what a look adds, and whether that is worth telling."""
+    if look.is_stationary != known.is_told_stationary:
+        known.is_changed = True
+    known.frame_wh = frame_wh
+    _move_between_zones(known, look.stays, at)
+    known.is_changed |= bool(look.passages)
+    now_worth = worth(look.score, look.box, frame_wh)
+    if now_worth > known.best_worth:
+        known.best_worth, known.best_score, known.best_box, known.best_at = now_worth, look.score, look.box, at
+    known.is_changed |= look.headway is not None and known.headway is None
+    known.speed, known.headway = look.speed or known.speed, look.headway or known.headway
+    if not look.is_stationary:
+        x, y = _foot(look.box, frame_wh)
+        known.is_changed |= hypot(x - known.told_x, y - known.told_y) >= MOVED
+        known.is_changed |= known.best_worth >= known.told_worth * BETTER_RATIO
+
+
+def _move_between_zones(known: _Object, stays: Iterable[Stay], at: float) -> None:
+    inside = {stay.zone: stay for stay in stays}
+    visits = [_continued(visit, inside.get(visit.zone), at) for visit in known.visits]
+    entered = inside.keys() - {visit.zone for visit in visits if visit.left_at is None}
+    for zone in sorted(entered):
+        entered_at = min(known.wall(inside[zone].since_s), at)
+        visits.append(Visit(zone, entered_at, None, inside[zone].has_loitered))
+    if visits != known.visits:
+        known.is_changed = True
+        known.visits = visits[-MAX_PARTS:]
+
+
+def _continued(visit: Visit, stay: Stay | None, at: float) -> Visit:
+    if visit.left_at is not None:
+        return visit
+    if stay is None:
+        return Visit(visit.zone, visit.entered_at, at, visit.has_loitered)
+    return Visit(visit.zone, visit.entered_at, None, visit.has_loitered or stay.has_loitered)
+
+
+def _foot(box: Box, frame_wh: tuple[int, int]) -> tuple[float, float]:
+    """Where an object stands, 0..1."""
+    x, y = (box[0] + box[2]) / 2 / frame_wh[0], box[3] / frame_wh[1]
+    return min(max(x, 0.0), 1.0), min(max(y, 0.0), 1.0)
+
+
+def _area(box: Box) -> float:
+    return max(0.0, box[2] - box[0]) * max(0.0, box[3] - box[1])
+
+
+def _count(camera: str, label: str, crossing: Crossing) -> Count:
+    return Count(camera, crossing.line, crossing.direction, label, crossing.at)
