@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-PACKAGES = ("capture", "inference", "daemon", "simulator")
+PACKAGES = ("capture", "inference", "events", "daemon", "simulator")
 SOURCES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
 
 ENTRY_POINTS = {
@@ -98,9 +98,10 @@ def test_environment_is_read_only_by_entry_points() -> None:
 @pytest.mark.parametrize(
     ("package", "forbidden"),
     [
-        ("capture", ("inference", "daemon", "simulator")),
-        ("inference", ("daemon", "simulator")),
-        ("simulator", ("capture", "inference", "daemon")),
+        ("capture", ("inference", "events", "daemon", "simulator")),
+        ("inference", ("events", "daemon", "simulator")),
+        ("events", ("inference", "daemon", "simulator")),
+        ("simulator", ("capture", "inference", "events", "daemon")),
     ],
 )
 def test_imports_go_one_way(package: str, forbidden: tuple[str, ...]) -> None:
