@@ -1,4 +1,6 @@
-"""From sightings to what a person wants to know: tracks of objects, a camera at a time.
+"""From sightings to what a person wants to know, a camera at a time.
 
-Pure, and fed from outside: a `tracker.Tracker` for each camera, in whatever thread or process its owner likes.
+    sightings ─► tracker.Tracker ─► TrackUpdate ─► rules.Rules, speed.SpeedMeter ─► what happened
+
+Pure, and fed from outside, in whatever thread or process the owner likes.
 """

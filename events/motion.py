@@ -24,9 +24,9 @@ SEEN_RATIO = 0.12
 detectors: with half of this, IDF1 on PETS at 2 answers a second was 63 and not 66."""
 SEEN_PX = 1.0
 """... and at least: boxes are rounded to the pixels of a tile."""
-START_RATIO = np.array([2.0, 0.7, 0.3, 0.3])
+START_RATIO = np.array([3.0, 1.5, 0.3, 0.3])
 """Sizes a second (standard deviation): how fast something may be that was seen once. A person walks two of its widths a
-second; more goes along the picture than down it, and things grow slowly."""
+second, a car goes several of its lengths; more moves along the picture than down it, and things grow slowly."""
 DRIFT_RATIO = np.array([1.0, 0.6, 0.3, 0.3])
 """Sizes a second (standard deviation): how much a rate changes within a second."""
 
