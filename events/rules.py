@@ -204,7 +204,10 @@ def _judge_zone(zone: Zone, past: _Past, track: Track, source_wh: tuple[int, int
 
 def _judge_line(line: Line, past: _Past, track: Track, source_wh: tuple[int, int]) -> Iterable[Happening]:
     start, end = _pixels(line.start, source_wh), _pixels(line.end, source_wh)
-    if abs(offset(start, end, track.foot)) < _clearly_px(track):
+    clearly_px = _clearly_px(track)
+    if line.name not in past.sides and abs(offset(start, end, track.origin)) >= clearly_px:
+        past.sides[line.name] = (track.began_s, track.origin)
+    if abs(offset(start, end, track.foot)) < clearly_px:
         return
     before_s, before = past.sides.get(line.name, (track.seen_s, track.foot))
     past.sides[line.name] = (track.seen_s, track.foot)

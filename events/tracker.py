@@ -40,6 +40,7 @@ class _Life:
     votes: dict[str, float]
     score: float
     box: tuple[float, float, float, float]
+    origin: tuple[float, float]
     began_s: float
     began_at: float
     seen_s: float
@@ -242,6 +243,7 @@ class Tracker:
             score=life.score,
             box=life.box,
             foot=(x, y + h / 2),
+            origin=life.origin,
             velocity=(dx, dy + dh / 2),
             began_s=life.began_s,
             seen_s=life.seen_s,
@@ -256,7 +258,8 @@ def _life_of(box: int, seen: _Seen) -> _Life:
     label, score = seen.labels[box], float(seen.scores[box])
     x1, y1, x2, y2 = seen.corners[box].tolist()
     at_s, wall_s = seen.at_s, seen.wall_s
-    return _Life(label, {label: score}, score, (x1, y1, x2, y2), at_s, wall_s, at_s, wall_s, at_s)
+    origin = ((x1 + x2) / 2, y2)
+    return _Life(label, {label: score}, score, (x1, y1, x2, y2), origin, at_s, wall_s, at_s, wall_s, at_s)
 
 
 def _sight(life: _Life, box: int, seen: _Seen) -> None:

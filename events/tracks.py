@@ -27,6 +27,8 @@ class Track:
     """Left, top, right, bottom, as last seen."""
     foot: tuple[float, float]
     """Middle of the lower edge, with most of the detector's jitter filtered out."""
+    origin: tuple[float, float]
+    """Middle of the lower edge where it was first seen: a track is told of later than that."""
     velocity: tuple[float, float]
     """Of the foot: pixels a second to the right and down."""
     began_s: float

@@ -86,6 +86,13 @@ def test_a_crossing_has_a_direction_and_a_time(rate_hz):
     assert {each.direction: each.track.velocity[0] > 0 for each in happened} == {"out": True, "in": False}
 
 
+def test_who_crosses_before_the_track_is_told_of_is_counted():
+    """First seen at x = 480, then at 530."""
+    (crossed,) = happenings(Rules(lines=[GATE]), [Walker((480.0, 300.0), (100.0, 0.0))], rate_hz=2)
+    assert crossed.direction == "out"
+    assert crossed.at_s == pytest.approx(0.2, abs=0.05)
+
+
 def test_who_goes_round_the_end_of_a_line_does_not_cross_it():
     short = Line("short", (0.5, 0.1), (0.5, 0.5))
     assert happenings(Rules(lines=[short]), [RIGHTWARD]) == []

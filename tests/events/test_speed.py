@@ -30,7 +30,7 @@ def track(number: int, at_s: float, along_m: float) -> Track:
     """A car as it is told of: its foot is so far along."""
     (x1, y1), (x2, _) = project(1.1, along_m), project(2.9, along_m)
     box = (x1, y1 - 80.0, x2, y1)
-    return Track(number, "car", 0.8, box, ((x1 + x2) / 2, y1), (0.0, 0.0), 0.0, at_s, 0.0, at_s, 3, 0.0)
+    return Track(number, "car", 0.8, box, ((x1 + x2) / 2, y1), (x1, y1), (0.0, 0.0), 0.0, at_s, 0.0, at_s, 3, 0.0)
 
 
 def passages(starts_m, speeds_kmh, *, rate_hz=5.0, jitter=0.0, label="car", seed=1):

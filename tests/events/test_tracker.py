@@ -35,6 +35,7 @@ def test_a_track_is_told_of_when_it_was_seen_twice():
     assert (track.began_at, track.seen_at) == (1.8e9, 1.8e9 + 0.2)
     assert track.box == STANDING.box(0.2)
     assert track.foot == pytest.approx(STANDING.start)
+    assert track.origin == STANDING.start
     (again,) = see(tracker, 0.4, [STANDING]).updated
     assert (again.id, again.sightings) == (1, 3)
 
