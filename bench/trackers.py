@@ -29,13 +29,14 @@ class Candidate:
 
     name: str
     module: str
-    """What it imports, and the distribution's name where that is another."""
+    """What it imports."""
     make: Callable[[float], Update]
     """A tracker for a camera with so many answers a second."""
-    distribution: str = ""
-    licence: str = ""
-    needs: str = ""
-    """What comes with it that mosaicd does not have."""
+    distribution: str
+    """What is installed for it."""
+    licence: str
+    needs: str
+    """What comes with it that mosaicd does not have otherwise."""
 
 
 def ours(doubt_sigmas: float = own.DOUBT_SIGMAS) -> Callable[[float], Update]:
@@ -55,14 +56,21 @@ def ours(doubt_sigmas: float = own.DOUBT_SIGMAS) -> Callable[[float], Update]:
     return make
 
 
-def roboflow(kind: str, **settings: Any) -> Callable[[float], Update]:
-    """Return what makes one of `trackers`; it is told the times."""
+def roboflow(kind: str, buffer_ratio: float = 0.0, **settings: Any) -> Callable[[float], Update]:
+    """Return what makes one of `trackers`, which is told the times; with a buffer, by boxes made larger by it.
 
-    def make(rate_hz: float) -> Update:
+    Its noise is by the frame: taken as ten a second at any rate, it does better than as the rate that it is.
+    """
+
+    def make(_rate_hz: float) -> Update:
         import supervision
         import trackers
 
-        tracker = getattr(trackers, kind)(frame_rate=rate_hz, lost_track_buffer=round(30 * LOST_S), **settings)
+        overlap = {"iou": trackers.BIoU(buffer_ratio)} if buffer_ratio else {}
+        # The buffer for what is lost is in thirtieths of a second at any rate.
+        tracker = getattr(trackers, kind)(
+            frame_rate=10.0, lost_track_buffer=round(30 * LOST_S), minimum_consecutive_frames=2, **overlap, **settings
+        )
 
         def update(at_s: float, boxes: Any, scores: Any, _labels: Sequence[str]) -> Told:
             found = tracker.update(supervision.Detections(xyxy=boxes, confidence=scores), timestamp=at_s)
@@ -126,40 +134,30 @@ def edgefirst(_rate_hz: float) -> Update:
 
 
 _BYTE = {"track_activation_threshold": STRONG, "high_conf_det_threshold": STRONG}
-_ROBOFLOW = "supervision, matplotlib, pillow, opencv-python beside our headless one"
+
+
+def _of_trackers(name: str, make: Callable[[float], Update]) -> Candidate:
+    needs = "supervision, matplotlib, pillow, opencv-python beside our headless one"
+    return Candidate(f"trackers, {name}", "trackers", make, "trackers", "Apache-2.0", needs)
+
+
+def _of_trackforge(name: str, make: Callable[[float], Update]) -> Candidate:
+    return Candidate(f"trackforge, {name}", "trackforge", make, "trackforge", "MIT", "nothing (Rust)")
+
 
 CANDIDATES = (
     Candidate("ours", "events.tracker", ours(), "lap", "Apache-2.0", "lap"),
     Candidate("ours, plain overlap", "events.tracker", ours(0.0), "lap", "Apache-2.0", "lap"),
-    Candidate(
-        "trackers, ByteTrack", "trackers", roboflow("ByteTrackTracker", **_BYTE), "trackers", "Apache-2.0", _ROBOFLOW
-    ),
-    Candidate("trackers, C-BIoU", "trackers", roboflow("CBIoUTracker", **_BYTE), "trackers", "Apache-2.0", _ROBOFLOW),
-    Candidate(
-        "trackers, OC-SORT",
-        "trackers",
-        roboflow("OCSORTTracker", high_conf_det_threshold=0.3, minimum_consecutive_frames=2),
-        "trackers",
-        "Apache-2.0",
-        _ROBOFLOW,
-    ),
-    Candidate("norfair", "norfair", norfair, "norfair", "BSD-3-Clause", "filterpy 1 and its matplotlib, an older rich"),
-    Candidate(
-        "trackforge, ByteTrack",
-        "trackforge",
+    _of_trackers("ByteTrack", roboflow("ByteTrackTracker", **_BYTE)),
+    _of_trackers("ByteTrack, buffer 0.5", roboflow("ByteTrackTracker", 0.5, **_BYTE)),
+    _of_trackers("C-BIoU", roboflow("CBIoUTracker", **_BYTE)),
+    _of_trackers("OC-SORT", roboflow("OCSORTTracker", high_conf_det_threshold=0.3, minimum_iou_threshold=0.1)),
+    Candidate("norfair", "norfair", norfair, "norfair", "BSD-3-Clause", "filterpy 1, matplotlib, an older rich"),
+    _of_trackforge(
+        "ByteTrack",
         trackforge("BYTETRACK", "track_buffer", track_thresh=STRONG, det_thresh=STRONG, match_thresh=0.9),
-        "trackforge",
-        "MIT",
-        "nothing (Rust)",
     ),
-    Candidate(
-        "trackforge, OC-SORT",
-        "trackforge",
-        trackforge("OCSORT", "max_age", min_hits=2, iou_threshold=0.1),
-        "trackforge",
-        "MIT",
-        "nothing (Rust)",
-    ),
+    _of_trackforge("OC-SORT", trackforge("OCSORT", "max_age", min_hits=2, iou_threshold=0.1)),
     Candidate(
         "edgefirst, ByteTrack", "edgefirst.tracker", edgefirst, "edgefirst-tracker", "Apache-2.0", "nothing (Rust)"
     ),

@@ -112,22 +112,26 @@ def tables(groups: dict[str, list[Footage]], candidates: Sequence[Candidate], co
     revision = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
     when, where = f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC", f"{os.cpu_count()} cores"
     lines = [f"`{command}`, {when}, {where}, revision {revision.stdout.strip()}"]
-    rates = ", ".join(map(str, RATES_HZ))
-    lines += ["", f"IDF1 / MOTA / switches at {rates} answers a second.", ""]
-    lines += ["| | " + " | ".join(groups) + " |", "|---|" + "---|" * len(groups)]
-    for candidate in track(candidates, "tracking", console=Console(stderr=True)):
-        cells = []
-        for footage in groups.values():
-            judged = [judge(footage, candidate, rate) for rate in RATES_HZ]
-            cells.append(", ".join(f"{100 * idf1:.1f} / {100 * mota:.1f} / {lost}" for idf1, mota, lost in judged))
-        lines.append(f"| {candidate.name} | " + " | ".join(cells) + " |")
-    lines += ["", "| | version | licence | needs beside what is here | import, MiB | a core, 32 cameras |"]
+    done = {}
+    work = [(name, each, rate) for name in groups for each in candidates for rate in RATES_HZ]
+    for name, candidate, rate in track(work, "tracking", console=Console(stderr=True)):
+        idf1, mota, lost = judge(groups[name], candidate, rate)
+        done[name, candidate.name, rate] = f"{100 * idf1:.1f} / {100 * mota:.1f} / {lost}"
+    for name in groups:
+        lines += [
+            "",
+            f"| {name}: IDF1 / MOTA / switches | " + " | ".join(f"{rate} a second" for rate in RATES_HZ) + " |",
+        ]
+        lines += ["|---|" + "---|" * len(RATES_HZ)]
+        for each in candidates:
+            lines.append(f"| {each.name} | " + " | ".join(done[name, each.name, rate] for rate in RATES_HZ) + " |")
+    lines += ["", "| | installed | licence | needs beside what is here | import, MiB | of a core, 32 cameras |"]
     lines += ["|---|" + "---|" * 5]
     for candidate in candidates:
         share = sorted(core_ratio(candidate) for _ in range(3))[1]
         lines.append(
-            f"| {candidate.name} | {version(candidate.distribution)} | {candidate.licence} | {candidate.needs} "
-            f"| {import_mib(candidate):.0f} | {share:.1%} |"
+            f"| {candidate.name} | {candidate.distribution} {version(candidate.distribution)} | {candidate.licence} "
+            f"| {candidate.needs} | {import_mib(candidate):.0f} | {share:.1%} |"
         )
     return "\n".join((*lines, ""))
 
