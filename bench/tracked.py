@@ -33,8 +33,10 @@ FPS = 10
 PETS_FRAMES = 400
 """So many have a ground truth."""
 PETS_TILE_WH = (416, 416)
-SCENE_TILE_WH = (416, 256)
+TILE_WH = (416, 256)
+"""Of the settings' default canvas."""
 SCENE_S = 20.0
+ROOM_FRAMES = 1380
 LEAST_VISIBLE, LEAST_PX = 0.4, 12.0
 """What is more hidden, or smaller in the tile, counts neither as missed nor as false; `inference/models/README.md`."""
 NOISE_RATIO, MISS_RATIO, FALSE_A_FRAME = 0.04, 0.12, 0.3
@@ -79,28 +81,34 @@ def footages() -> Iterator[Footage]:
         yield _control(scene, "scenes, truth with noise")
 
 
+def one_by_one() -> Footage:
+    """A room that six people cross one after the other, counted by eye; without truth."""
+    video = DATA / "videos" / "one-by-one-person-detection.mp4"
+    seen = [_persons(frame) for frame in _seen(video, _coco(), TILE_WH, ROOM_FRAMES)]
+    return Footage(video.stem, "one by one", tuple(seen))
+
+
+def _coco() -> ModelFiles:
+    weights = DATA / "weights" / "yolo-fastest" / "yolo-fastest-1.1-xl.weights"
+    return ModelFiles(weights.with_suffix(".cfg"), weights, DATA / "cfg" / "coco.names")
+
+
+def _persons(frame: Frame) -> Frame:
+    mine = np.array([label == "person" for label in frame.labels], bool)
+    labels = ("person",) * int(mine.sum())
+    return replace(frame, boxes=frame.boxes[mine], scores=frame.scores[mine], labels=labels)
+
+
 def _pets() -> Footage:
     video = DATA / "videos" / "pets09-s2l1.mp4"
     rows = np.loadtxt(video.with_suffix(".gt.txt"), delimiter=",", usecols=range(6))
-    weights = DATA / "weights" / "yolo-fastest" / "yolo-fastest-1.1-xl.weights"
-    files = ModelFiles(weights.with_suffix(".cfg"), weights, DATA / "cfg" / "coco.names")
-    seen = _seen(video, files, PETS_TILE_WH, PETS_FRAMES)
+    seen = _seen(video, _coco(), PETS_TILE_WH, PETS_FRAMES)
     frames = []
     for number, each in enumerate(seen, 1):
         mine = rows[rows[:, 0] == number]
         x, y, w, h = mine[:, 2:6].T
         truth = np.stack([x, y, x + w, y + h], axis=1).astype(np.float32)
-        persons = np.array([label == "person" for label in each.labels], bool)
-        frames.append(
-            replace(
-                each,
-                boxes=each.boxes[persons],
-                scores=each.scores[persons],
-                labels=("person",) * int(persons.sum()),
-                truth=truth,
-                truth_ids=mine[:, 1].astype(np.int64),
-            )
-        )
+        frames.append(replace(_persons(each), truth=truth, truth_ids=mine[:, 1].astype(np.int64)))
     return Footage("pets09-s2l1", "PETS", tuple(frames))
 
 
@@ -108,8 +116,8 @@ def _scene(seed: int) -> Footage:
     spec = ClipSpec(seed, fps=FPS, duration_s=SCENE_S)
     clip = render_clip(spec, CACHE)
     files = ModelFiles(MODELS / "demo.cfg", MODELS / "demo.weights", MODELS / "demo.names")
-    seen = _seen(clip, files, SCENE_TILE_WH, round(SCENE_S * FPS))
-    scale = min(tile / source for tile, source in zip(SCENE_TILE_WH, spec.size_wh, strict=True))
+    seen = _seen(clip, files, TILE_WH, round(SCENE_S * FPS))
+    scale = min(tile / source for tile, source in zip(TILE_WH, spec.size_wh, strict=True))
     frames = []
     for frame, truths in zip(seen, read_truths(clip), strict=True):
         judged = [truth for truth in truths if _is_judged(truth, scale)]
