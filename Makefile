@@ -54,12 +54,13 @@ format: setup ## Format the code
 	$(BIN)/ruff format --quiet .
 	$(BIN)/ruff check --quiet --fix .
 
-bench: setup ## Measure engines, a worker's start and recovery, capture, the main job, being watched and the simulator here
+bench: setup ## Measure engines, a worker's start and recovery, capture, tracks, the main job, being watched and the simulator here
 	$(BIN)/python bench/infer.py
 	$(BIN)/python bench/worker_start.py
 	$(BIN)/python bench/recovery.py
 	$(BIN)/python bench/simulator.py
 	$(BIN)/python bench/capture.py
+	$(BIN)/python bench/tracking.py
 	$(BIN)/python bench/main_job.py
 	$(BIN)/python bench/main_job.py --scenario hd
 	$(BIN)/python bench/watching.py

@@ -100,7 +100,7 @@ def test_environment_is_read_only_by_entry_points() -> None:
     [
         ("capture", ("inference", "events", "daemon", "simulator")),
         ("inference", ("events", "daemon", "simulator")),
-        ("events", ("daemon", "simulator")),
+        ("events", ("inference", "daemon", "simulator")),
         ("simulator", ("capture", "inference", "events", "daemon")),
     ],
 )
