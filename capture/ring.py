@@ -1,7 +1,7 @@
 """The last packets of one camera, kept as they came, for clips and pictures of what has just happened. Pure.
 
-Kept by seconds, and by bytes at most. What is kept begins with a key frame, so that every moment of those seconds can be
-decoded; only where the bytes do not suffice for one key frame interval its beginning is given up. Nothing is copied.
+Kept by seconds, and by bytes at most. What is kept begins with a key frame, so that every moment of those seconds can
+be decoded; only where the bytes do not suffice for one key frame interval is its beginning given up. Nothing is copied.
 
 One thread appends; any may read meanwhile. Packets have running numbers, and whoever reads asks by number: a single
 look into a dict, which needs no lock.
@@ -21,15 +21,19 @@ class Packet(Protocol):
     @property
     def size(self) -> int:
         """Bytes."""
+
     @property
     def is_keyframe(self) -> bool:
         """Whether decoding can begin here."""
+
     @property
     def pts(self) -> int | None:
         """When it is shown, in ticks of its stream."""
+
     @property
     def dts(self) -> int | None:
         """When it is decoded, in the same."""
+
     @property
     def duration(self) -> int | None:
         """In the same."""

@@ -1,8 +1,8 @@
 """The times of a clip: a camera's own, made to begin at 0 and to go on without a step back. Pure.
 
 A camera may set its clock, leave times out (FFmpeg knows none for the first packets of a connection where frames are
-reordered), or be connected to anew in mid-clip. What the clock says is kept where it can be true; where not, the moments
-at which packets were captured stand in for it.
+reordered), or be connected to anew in mid-clip. What the clock says is kept where it can be true; where not, the
+moments at which packets were captured stand in for it.
 """
 
 from collections.abc import Iterator
@@ -36,9 +36,11 @@ class Timed(Protocol):
     @property
     def pts(self) -> int | None:
         """When it is shown."""
+
     @property
     def dts(self) -> int | None:
         """When it is decoded."""
+
     @property
     def duration(self) -> int | None:
         """None or 0 is not known."""
