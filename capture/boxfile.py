@@ -1,8 +1,8 @@
 """A file of MP4 boxes in which each is there whole or not at all, whenever the process is killed.
 
-FFmpeg and browsers open no file that ends within a ``moof`` (tried with FFmpeg 5.1, 8.1 and Chromium 156). So what comes
-between two commits is written but for its first eight bytes, the head of its first box, and these last. Until then
-there are zeros, a box that by its size of 0 reaches to the end of the file (ISO/IEC 14496-12, 4.2).
+FFmpeg and browsers open no file that ends within a ``moof`` (tried with FFmpeg 5.1, 8.1 and Chromium 156). So what
+comes between two commits is written but for its first eight bytes, the head of its first box, and these last. Until
+then there are zeros, a box that by its size of 0 reaches to the end of the file (ISO/IEC 14496-12, 4.2).
 """
 
 import os

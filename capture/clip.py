@@ -13,12 +13,10 @@ import av.error
 
 from capture.boxfile import BoxFile
 from capture.mediamessages import Record, Recorded
-from capture.ring import GAP_S, Ring
+from capture.ring import GAP_S
 from capture.timeline import HZ, Placed, Timeline, times
-from capture.track import CLIP_CODECS, KeptPacket, Track
+from capture.track import CLIP_CODECS, KeptPacket, PacketRing, Track
 from capture.words import Shortfall
-
-PacketRing = Ring["av.Packet[av.VideoStream]", Track]
 
 MAX_CLIP_S = 600.0
 """No clip is longer, whatever was ordered."""

@@ -13,7 +13,7 @@ from typing import Generic, Protocol, TypeVar
 HZ = 90_000
 """Ticks a second of a clip: RTP's clock of video (RFC 3551)."""
 JUMP = 2 * HZ
-"""A clock that says so much more than has passed, or goes back by so much, was set."""
+"""A clock that says so much more than has passed was set; so was one that goes back."""
 HELD = 16
 """Packets whose times have to be known before the first can be given one: frames are reordered within no more."""
 USUAL = HZ // 25
@@ -135,7 +135,7 @@ class Timeline(Generic[P]):
         dts = last.dts + elapsed if told.dts is None else told.dts
         step = dts - last.dts
         self._since_key += 1
-        if not -JUMP < step < elapsed + JUMP:
+        if not 0 < step < elapsed + JUMP:
             self._offset += elapsed - step
             self._since_key = HELD  # nothing is to be compared with the key frame any more
         self._last = replace(told, dts=dts)

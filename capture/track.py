@@ -7,9 +7,10 @@ from os import devnull
 import av
 
 from capture.nal import is_complete, join, parameter_sets
-from capture.ring import Kept
+from capture.ring import Kept, Ring
 
 KeptPacket = Kept["av.Packet[av.VideoStream]", "Track"]
+PacketRing = Ring["av.Packet[av.VideoStream]", "Track"]
 
 CLIP_CODECS = ("h264", "hevc")
 """What an MP4 may hold that browsers play. Not Motion JPEG: no browser plays that in MP4."""
@@ -34,9 +35,11 @@ class Track:
         context = stream.codec_context
         return cls(context.codec.canonical_name, context.extradata or b"", stream.time_base or Fraction(1), template)
 
-    def adopt(self, packet: "av.Packet[av.VideoStream]") -> None:
-        """Let a packet be of this track: else it would hold its stream, and so the decoder with all its pictures."""
+    def keep(self, packet: "av.Packet[av.VideoStream]", captured_s: float, ring: "PacketRing") -> None:
+        """Put a packet of this track into a ring."""
+        # Else it would hold its stream, and so the decoder with all its pictures.
         packet.stream = self.template
+        ring.append(packet, self, captured_s)
 
     @property
     def is_byte_stream(self) -> bool:

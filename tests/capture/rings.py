@@ -7,11 +7,10 @@ from pathlib import Path
 
 import av
 
-from capture.clip import PacketRing
 from capture.nal import nal_type, split
 from capture.ring import Ring
 from capture.source import Source, SourceOptions
-from capture.track import KeptPacket, Track
+from capture.track import KeptPacket, PacketRing, Track
 
 FRAME_S = 0.02
 
@@ -29,8 +28,7 @@ def ring_of_file(
         track = Track.of(stream)
         for number, packet in enumerate(each for each in container.demux(stream) if each.size):
             change(number, packet)
-            track.adopt(packet)
-            ring.append(packet, track, at_s + number * FRAME_S)
+            track.keep(packet, at_s + number * FRAME_S, ring)
     return ring
 
 
@@ -41,8 +39,7 @@ def ring_of_stream(url: str, packets: int, ring: PacketRing | None = None) -> Pa
     with Source(SourceOptions(url)) as source:
         track = Track.of(source.stream)
         for arrival in source.arrivals(stop):
-            track.adopt(arrival.packet)
-            ring.append(arrival.packet, track, arrival.stamp.captured_s)
+            track.keep(arrival.packet, arrival.stamp.captured_s, ring)
             if ring.end >= goal:
                 stop.set()
     return ring

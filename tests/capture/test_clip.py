@@ -10,9 +10,10 @@ import av
 import numpy as np
 import pytest
 
-from capture.clip import MAX_CLIP_S, PATIENCE_S, Clip, PacketRing
+from capture.clip import MAX_CLIP_S, PATIENCE_S, Clip
 from capture.mediamessages import Record, Recorded
 from capture.ring import Ring
+from capture.track import PacketRing
 from capture.words import Shortfall
 from simulator.camera import CameraSpec
 from simulator.demux import load_footage

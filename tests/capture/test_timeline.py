@@ -77,9 +77,9 @@ def test_a_clock_that_is_set_makes_no_jump(jump_s: float) -> None:
     assert pts(found) == [n * FRAME for n in range(40)]
 
 
-def test_a_small_step_back_waits_until_the_clock_has_caught_up() -> None:
-    packets = [told(0, 0), told(FRAME, FRAME, 0.02), told(900, 900, 0.04), told(3 * FRAME, 3 * FRAME, 0.06)]
-    assert dts(placed(Timeline(), packets)) == [0, FRAME, FRAME + 1, 3 * FRAME]
+def test_a_small_step_back_makes_no_jump_either() -> None:
+    packets = [told(0, 0), told(FRAME, FRAME, 0.02), told(900, 900, 0.04), told(900 + FRAME, 900 + FRAME, 0.06)]
+    assert dts(placed(Timeline(), packets)) == [0, FRAME, 2 * FRAME, 3 * FRAME]
 
 
 def test_a_pause_of_the_stream_is_kept() -> None:
