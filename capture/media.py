@@ -60,13 +60,10 @@ class Media:
         while self._replies and send(self._replies[0]):
             self._replies.popleft()
 
-    def stop(self) -> None:
-        """Ask the threads to end what they are at."""
+    def stop(self, until_s: float) -> None:
+        """Let the threads end what they are at, until then; what is not done by then ends with the process."""
         self._recorder.stop()
         self._photographer.stop()
-
-    def join(self, until_s: float) -> None:
-        """Wait for the threads until then; what is not done by then ends with the process."""
         for thread in (self._recorder, self._photographer):
             thread.join(max(0.0, until_s - time.monotonic()))
 

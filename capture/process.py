@@ -101,12 +101,12 @@ class CaptureProcess:
 
     def stop(self) -> None:
         """Stop all threads that can be stopped in time; the rest ends with the process."""
-        self._media.stop()
+        # While their rings are open: a clip ends because of this, and not because its camera was changed.
+        self._media.stop(time.monotonic() + JOIN_S)
+        self._media.tell(self._channel.send)
         self._retire(list(self._readers()))
         self._compositor.stop(JOIN_S)
         deadline = time.monotonic() + JOIN_S
-        self._media.join(deadline)
-        self._media.tell(self._channel.send)
         for reader in self._leaving:
             reader.join(max(0.0, deadline - time.monotonic()))
 

@@ -109,7 +109,8 @@ class Ring(Generic[P, T]):
                     break
             if kept.is_key:
                 found = number
-                if is_before:
+                # Frames that come after a key frame, and are shown before it, refer to what came before that.
+                if kept.captured_s <= at_s:
                     break
         return found
 

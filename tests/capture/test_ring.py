@@ -104,6 +104,14 @@ def test_a_moment_while_the_camera_was_away_begins_when_it_is_back() -> None:
     assert ring.start(1.0) == 0
 
 
+def test_a_frame_shown_before_its_key_frame_is_decoded_from_the_one_before() -> None:
+    ring: Ring[Packet, Track] = Ring(60.0, MIB)
+    # In order of decoding, of an open GOP: the second key frame is shown after the two that follow it.
+    for captured_s, is_key in ((1.0, True), (1.1, False), (1.4, True), (1.2, False), (1.3, False), (1.5, False)):
+        ring.append(Packet(is_keyframe=is_key), "a", captured_s)
+    assert [ring.start(at_s) for at_s in (1.2, 1.3, 1.4, 1.5)] == [0, 0, 2, 2]
+
+
 @given(
     st.lists(st.tuples(st.booleans(), st.integers(0, 400), st.floats(0.0, 2.0)), max_size=200),
     st.floats(0.1, 10.0),
