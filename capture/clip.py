@@ -156,7 +156,9 @@ class Clip:
         """Return why this packet cannot be of this clip."""
         track, first = kept.track, self._first
         if first is None:
-            return None if track.codec in CLIP_CODECS else Shortfall.CODEC
+            if track.codec not in CLIP_CODECS:
+                return Shortfall.CODEC
+            return None if track.can_begin(track.sets(kept)) else Shortfall.SPOILED
         if not kept.is_key:
             return None
         is_alike = track.codec == first.track.codec and track.is_byte_stream == first.track.is_byte_stream

@@ -18,7 +18,7 @@ import av.error
 
 from capture.mediamessages import Snapped, Snapshot
 from capture.reader import Tile, mark
-from capture.snapshot import decode, jpeg, picture_of
+from capture.snapshot import NEAR_S, decode, jpeg, picture_of
 from capture.track import KeptPacket
 from capture.words import Shortfall
 
@@ -136,6 +136,8 @@ def _full(sitting: Sitting) -> tuple[tuple[av.VideoFrame, float] | None, Shortfa
     try:
         taken = decode(sitting.packets, sitting.order.at_mono_s)
     except av.error.FFmpegError:
+        taken = None
+    if taken and abs(taken[1] - sitting.order.at_mono_s) > NEAR_S:
         taken = None
     return taken, None if taken else Shortfall.SPOILED
 

@@ -53,6 +53,10 @@ class Track:
         own = parameter_sets(self.codec, bytes(key.packet))
         return own if is_complete(self.codec, own) else parameter_sets(self.codec, self.extradata) + own
 
+    def can_begin(self, sets: tuple[bytes, ...]) -> bool:
+        """Whether a decoder can begin with these."""
+        return not self.is_byte_stream or is_complete(self.codec, sets)
+
     def header(self, sets: tuple[bytes, ...]) -> bytes:
         """Return the extradata of parameter sets."""
         return join(sets) if self.is_byte_stream else self.extradata
