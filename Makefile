@@ -59,6 +59,7 @@ bench: setup ## Measure engines, a worker's start and recovery, capture, the mai
 	$(BIN)/python bench/recovery.py
 	$(BIN)/python bench/simulator.py
 	$(BIN)/python bench/capture.py
+	$(BIN)/python bench/recording.py
 	$(BIN)/python bench/main_job.py
 	$(BIN)/python bench/main_job.py --scenario hd
 

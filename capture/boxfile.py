@@ -27,6 +27,7 @@ class BoxFile:
         self._write = write
         self._at = 0
         self._end = 0
+        self._error: OSError | None = None
         self._runs: list[tuple[int, bytearray]] = []
         """What is not written yet: places, and what belongs there without a gap."""
 
@@ -51,15 +52,18 @@ class BoxFile:
         return self._at
 
     def commit(self) -> None:
-        """Write what was taken. Raises OSError, and then nothing of it is there."""
+        """Write what was taken. Raises OSError, and then neither that nor anything that comes after it is there."""
         runs, self._runs = self._runs, []
+        if self._error:
+            raise self._error
         for place, data in runs:
             head = min(len(data), HEAD_BYTES)
             view = memoryview(data)
             try:
                 self._put(view[head:], place + head)
                 self._put(view[:head], place)
-            except OSError:
+            except OSError as error:
+                self._error = error
                 if place + len(data) >= os.fstat(self._fd).st_size:
                     with suppress(OSError):
                         os.ftruncate(self._fd, place)

@@ -78,6 +78,11 @@ def test_of_what_finds_no_room_nothing_stays(path: Path, room: int) -> None:
     with pytest.raises(OSError, match="full"):
         file.commit()
     assert path.read_bytes() == b"12345678abcd"
+    disk.room = 1000
+    file.write(b"an index that tells of what is not there")
+    with pytest.raises(OSError, match="full"):
+        file.commit()
+    assert path.read_bytes() == b"12345678abcd"
     file.close()
 
 
