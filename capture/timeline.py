@@ -48,10 +48,11 @@ class Timed(Protocol):
 
 def times(packet: Timed, tick_s: Fraction, captured_s: float) -> Times:
     """Return the times of a packet of a stream with this tick."""
-    scale = tick_s * HZ
+    # Whole numbers throughout: three products of fractions took as long as all the rest of a packet.
+    above, below = tick_s.numerator * HZ, tick_s.denominator
 
     def ticks(value: int | None) -> int | None:
-        return None if value is None else int(value * scale)
+        return None if value is None else value * above // below
 
     return Times(ticks(packet.pts), ticks(packet.dts), ticks(packet.duration) or USUAL, captured_s)
 
