@@ -42,16 +42,14 @@ class Media:
             self._refuse(order, reason)
             return
         assert reader is not None
-        assert reader.ring is not None
-        if isinstance(order, Record):
-            if self._recorder.is_full:
-                _close(fds)
-                self._refuse(order, Shortfall.BUSY)
-            else:
+        if isinstance(order, Snapshot):
+            is_taken = self._photographer.give(_sitting(order, fds[0], reader))
+        else:
+            assert reader.ring is not None
+            is_taken = not self._recorder.is_full
+            if is_taken:
                 self._recorder.give(Clip(order, reader.ring, fds[0], reader.source_wh))
-            return
-        packets = wanted(reader.ring, order.at_mono_s)
-        if not self._photographer.give(Sitting(order, fds[0], packets, reader.newest, time.monotonic())):
+        if not is_taken:
             _close(fds)
             self._refuse(order, Shortfall.BUSY)
 
@@ -82,7 +80,13 @@ def _objection(order: Record | Snapshot, fds: tuple[int, ...], reader: CameraRea
         return Shortfall.UNKNOWN
     if reader.spec.epoch != order.epoch:
         return Shortfall.EPOCH
-    return Shortfall.OFF if reader.ring is None else None
+    return Shortfall.OFF if reader.ring is None and isinstance(order, Record) else None
+
+
+def _sitting(order: Snapshot, fd: int, reader: CameraReader) -> Sitting:
+    packets = wanted(reader.ring, order.at_mono_s) if reader.ring else []
+    missing = Shortfall.GONE if reader.ring else Shortfall.OFF
+    return Sitting(order, fd, packets, reader.newest, time.monotonic(), missing)
 
 
 def _is_file(fd: int) -> bool:

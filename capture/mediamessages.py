@@ -33,7 +33,10 @@ class Prolong(MediaMessage, frozen=True):
 
 
 class Snapshot(MediaMessage, frozen=True):
-    """Write a picture of this moment: JPEG, as large as the camera's. Carries one descriptor."""
+    """Write a picture of this moment: JPEG, as large as the camera's. Carries one descriptor.
+
+    Of a camera of which nothing is kept there is only the small picture of now.
+    """
 
     at_mono_s: float
     """A frame's own time of capture, or near it."""

@@ -36,9 +36,11 @@ class Sitting:
     order: Snapshot
     fd: int
     packets: Sequence[KeptPacket] = field(repr=False)
-    """From a key frame on; none if the moment is not kept."""
+    """From a key frame on; none if there are none of the moment."""
     tile: Tile | None = field(repr=False)
     ordered_s: float
+    missing: Shortfall = Shortfall.GONE
+    """Why there are no packets, where there are none."""
 
 
 class Photographer:
@@ -130,7 +132,7 @@ def take(sitting: Sitting) -> Snapped:
 def _full(sitting: Sitting) -> tuple[tuple[av.VideoFrame, float] | None, Shortfall | None]:
     """Return the picture in full with its time of capture, or why there is none."""
     if not sitting.packets:
-        return None, Shortfall.GONE
+        return None, sitting.missing
     if time.monotonic() - sitting.ordered_s > WAIT_S:
         return None, Shortfall.BUSY
     try:

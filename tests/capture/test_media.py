@@ -189,6 +189,9 @@ def test_what_cannot_be_is_refused_with_its_reason(child: Child, server: ServerT
     assert os.read(read, 1) == b""  # closed at the other end
     os.close(read)
     assert child.channel.send(alone("m4", spec(server, "h264-off", "h264", ring_s=0.0)))
+    child.wait_until(lambda: (report := child.report_of("h264-off")) and report.counts.frames)
+    small = snapped(child, tmp_path / "small.jpg", "h264-off", time.monotonic())
+    assert (small.reason, small.is_tile, small.picture_wh) == (Shortfall.OFF, True, SIZE_WH)
     record(child, tmp_path / "off", "h264-off")
     assert reply(child, str(tmp_path / "off")).reason is Shortfall.OFF
     assert files_of(child) == []
