@@ -1,6 +1,8 @@
 """NAL units: parameter sets are found where they are, and only there."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from capture.nal import is_complete, join, nal_type, parameter_sets, split
 
@@ -30,6 +32,19 @@ def test_sets_are_complete_when_none_is_missing(codec: str, data: bytes) -> None
     assert is_complete(codec, sets)
     assert not is_complete(codec, sets[:-1])
     assert parameter_sets(codec, join(sets)) == sets
+
+
+@given(st.sampled_from(["h264", "hevc"]), st.lists(st.binary(min_size=1, max_size=20), max_size=8))
+def test_units_that_are_joined_are_split_again(codec: str, nals: list[bytes]) -> None:
+    # What an encoder makes of them: no start code inside, no zero at the end (H.264, 7.4.1.1).
+    clean = tuple(nal.replace(b"\x00", b"\x01") for nal in nals)
+    assert tuple(split(join(clean))) == clean
+    assert set(parameter_sets(codec, join(clean))) <= set(clean)
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_are_split(data: bytes) -> None:
+    assert all(nal and data.count(nal) for nal in split(data))
 
 
 def test_types() -> None:

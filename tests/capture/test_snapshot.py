@@ -3,6 +3,7 @@
 import os
 import threading
 import time
+import traceback
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -139,6 +140,19 @@ def test_so_many_wait_and_no_more_and_stop_lets_all_know(ring: PacketRing, fds: 
     for each in given[:-1]:
         with pytest.raises(OSError, match="Bad file descriptor"):
             os.fstat(each.fd)
+
+
+def test_a_decoder_that_crashes_here_is_blamed_on_its_camera(ring: PacketRing, fds: list[int]) -> None:
+    stacks: list[list[str]] = []
+    photographer = Photographer(lambda _: stacks.append([frame.name for frame in traceback.extract_stack()]))
+    assert photographer.give(sitting(wanted(ring, 100.0), 100.0, fds))
+    deadline_s = time.monotonic() + DEADLINE_S
+    while not stacks:
+        assert time.monotonic() < deadline_s
+        threading.Event().wait(0.002)
+    photographer.stop()
+    assert photographer.join(DEADLINE_S)
+    assert [name for name in stacks[0] if name.startswith("reader ")] == ["reader cam"]
 
 
 RED, GREEN = (200, 30, 40), (20, 180, 60)
