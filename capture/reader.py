@@ -220,7 +220,7 @@ class CameraReader:
                 if ring and track:
                     # Captured when its picture was, as the decoder has it.
                     waited_s = decoder.backlog.waited_s(arrival.stamp.lag_s)
-                    track.keep(arrival.packet, now_s - waited_s, ring)
+                    track.keep(arrival.packet, now_s - waited_s, now_s, ring)
                 tally.jumps = jumps_before + source.pace.jumps
                 if self._is_sparing and now_s - self._last_frame[0] <= SPARED_S:
                     self._spared_s = now_s

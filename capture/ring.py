@@ -52,6 +52,8 @@ class Kept(Generic[P, T]):
     """What it is a packet of: one object a connection."""
     captured_s: float
     """Monotonic."""
+    arrived_s: float
+    """The same but for how long it has waited on its way."""
     is_key: bool
 
 
@@ -74,8 +76,11 @@ class Ring(Generic[P, T]):
         self._keys: deque[int] = deque()
         self._track: T | None = None
 
-    def append(self, packet: P, track: T, captured_s: float) -> None:
-        """Keep a packet; those before the first key frame of a track are of no use, and are not kept."""
+    def append(self, packet: P, track: T, captured_s: float, arrived_s: float) -> None:
+        """Keep a packet; those before the first key frame of a track are of no use, and are not kept.
+
+        Its seconds begin when it arrives: what comes all at once after a stall is not given up before it was seen.
+        """
         is_key = packet.is_keyframe
         if track is not self._track:
             if not is_key:
@@ -83,10 +88,10 @@ class Ring(Generic[P, T]):
             self._track = track
         if is_key:
             self._keys.append(self.end)
-        self._kept[self.end] = Kept(packet, track, captured_s, is_key)
+        self._kept[self.end] = Kept(packet, track, captured_s, arrived_s, is_key)
         self.end += 1
         self.bytes += packet.size
-        self._forget(captured_s - self._keep_s)
+        self._forget(arrived_s - self._keep_s)
 
     def get(self, number: int) -> Kept[P, T] | None:
         """Return a packet, if it is there still, or already."""
@@ -117,12 +122,12 @@ class Ring(Generic[P, T]):
     def _forget(self, before_s: float) -> None:
         """Give up what is too old, whole key frame intervals at a time, and what there is no room for."""
         kept, keys = self._kept, self._keys
-        while len(keys) > 1 and kept[keys[1]].captured_s <= before_s:
+        while len(keys) > 1 and kept[keys[1]].arrived_s <= before_s:
             keys.popleft()
             self._forget_to(keys[0])
         # Nothing can begin before the first key frame; whoever has begun already may want it.
         begin = keys[0] if keys else self.end
-        while self.first < begin and kept[self.first].captured_s <= before_s:
+        while self.first < begin and kept[self.first].arrived_s <= before_s:
             self._forget_to(self.first + 1)
         while self.bytes > self._limit_bytes:
             if keys and keys[0] == self.first:

@@ -35,11 +35,13 @@ class Track:
         context = stream.codec_context
         return cls(context.codec.canonical_name, context.extradata or b"", stream.time_base or Fraction(1), template)
 
-    def keep(self, packet: "av.Packet[av.VideoStream]", captured_s: float, ring: "PacketRing") -> None:
+    def keep(
+        self, packet: "av.Packet[av.VideoStream]", captured_s: float, arrived_s: float, ring: "PacketRing"
+    ) -> None:
         """Put a packet of this track into a ring."""
         # Else it would hold its stream, and so the decoder with all its pictures.
         packet.stream = self.template
-        ring.append(packet, self, captured_s)
+        ring.append(packet, self, captured_s, arrived_s)
 
     @property
     def is_byte_stream(self) -> bool:

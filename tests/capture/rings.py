@@ -28,7 +28,8 @@ def ring_of_file(
         track = Track.of(stream)
         for number, packet in enumerate(each for each in container.demux(stream) if each.size):
             change(number, packet)
-            track.keep(packet, at_s + number * FRAME_S, ring)
+            captured_s = at_s + number * FRAME_S
+            track.keep(packet, captured_s, captured_s, ring)
     return ring
 
 
@@ -39,7 +40,7 @@ def ring_of_stream(url: str, packets: int, ring: PacketRing | None = None) -> Pa
     with Source(SourceOptions(url)) as source:
         track = Track.of(source.stream)
         for arrival in source.arrivals(stop):
-            track.keep(arrival.packet, arrival.stamp.captured_s, ring)
+            track.keep(arrival.packet, arrival.stamp.captured_s, arrival.stamp.arrived_s, ring)
             if ring.end >= goal:
                 stop.set()
     return ring

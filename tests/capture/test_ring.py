@@ -21,12 +21,16 @@ class Packet:
     duration: int | None = None
 
 
+def put(ring: Ring[Packet, Track], packet: Packet, track: Track, at_s: float) -> None:
+    ring.append(packet, track, at_s, at_s)
+
+
 def filled(
     seconds: float, gop: int, keep_s: float, limit_bytes: int = MIB, fps: int = 10, size: int = 100
 ) -> Ring[Packet, Track]:
     ring: Ring[Packet, Track] = Ring(keep_s, limit_bytes)
     for number in range(round(seconds * fps)):
-        ring.append(Packet(size, number % gop == 0), "a", number / fps)
+        put(ring, Packet(size, number % gop == 0), "a", number / fps)
     return ring
 
 
@@ -40,6 +44,14 @@ def test_it_keeps_its_seconds_and_begins_with_a_key_frame() -> None:
     assert kept(ring)[0].is_key
     assert len(kept(ring)) == 60
     assert (ring.bytes, ring.dropped) == (6000, 0)
+
+
+def test_what_comes_all_at_once_after_a_stall_is_not_given_up_unseen() -> None:
+    ring = filled(10.0, gop=20, keep_s=5.0)
+    before = ring.first
+    for number in range(100, 400):
+        ring.append(Packet(is_keyframe=number % 20 == 0), "a", number / 10, 40.0)
+    assert (before, ring.first, ring.end) == (40, 80, 400)
 
 
 def test_a_key_frame_interval_longer_than_its_seconds_is_kept_whole() -> None:
@@ -61,24 +73,24 @@ def test_of_an_interval_that_is_too_large_the_end_is_kept_for_whoever_has_begun(
     assert (ring.first, ring.end, ring.dropped) == (80, 100, 80)
     assert ring.start(9.0) is None
     for number in range(100, 200):
-        ring.append(Packet(1), "a", number / 10)
+        put(ring, Packet(1), "a", number / 10)
     assert ring.first == 149  # without their key frame they are kept for their seconds, no longer
-    ring.append(Packet(1, True), "a", 20.0)
+    put(ring, Packet(1, True), "a", 20.0)
     assert ring.start(20.0) == 200
 
 
 def test_a_packet_larger_than_all_room_leaves_nothing() -> None:
     ring: Ring[Packet, Track] = Ring(5.0, 1000)
-    ring.append(Packet(5000, True), "a", 1.0)
+    put(ring, Packet(5000, True), "a", 1.0)
     assert (kept(ring), ring.bytes, ring.dropped, ring.start(1.0)) == ([], 0, 1, None)
 
 
 def test_packets_before_the_first_key_frame_of_a_connection_are_not_kept() -> None:
     ring: Ring[Packet, Track] = Ring(5.0, MIB)
-    ring.append(Packet(), "a", 0.0)
-    ring.append(Packet(is_keyframe=True), "a", 0.1)
-    ring.append(Packet(), "b", 0.2)
-    ring.append(Packet(is_keyframe=True), "b", 0.3)
+    put(ring, Packet(), "a", 0.0)
+    put(ring, Packet(is_keyframe=True), "a", 0.1)
+    put(ring, Packet(), "b", 0.2)
+    put(ring, Packet(is_keyframe=True), "b", 0.3)
     assert [(each.track, each.captured_s) for each in kept(ring)] == [("a", 0.1), ("b", 0.3)]
 
 
@@ -99,7 +111,7 @@ def test_a_clip_begins_with_the_key_frame_before(at_s: float, number: int | None
 def test_a_moment_while_the_camera_was_away_begins_when_it_is_back() -> None:
     ring = filled(2.0, gop=20, keep_s=60.0)
     for number in range(30):
-        ring.append(Packet(is_keyframe=number % 20 == 0), "b", 30.0 + number / 10)
+        put(ring, Packet(is_keyframe=number % 20 == 0), "b", 30.0 + number / 10)
     assert ring.start(25.0) == 20
     assert ring.start(1.0) == 0
 
@@ -108,7 +120,7 @@ def test_a_frame_shown_before_its_key_frame_is_decoded_from_the_one_before() -> 
     ring: Ring[Packet, Track] = Ring(60.0, MIB)
     # In order of decoding, of an open GOP: the second key frame is shown after the two that follow it.
     for captured_s, is_key in ((1.0, True), (1.1, False), (1.4, True), (1.2, False), (1.3, False), (1.5, False)):
-        ring.append(Packet(is_keyframe=is_key), "a", captured_s)
+        put(ring, Packet(is_keyframe=is_key), "a", captured_s)
     assert [ring.start(at_s) for at_s in (1.2, 1.3, 1.4, 1.5)] == [0, 0, 2, 2]
 
 
@@ -124,7 +136,7 @@ def test_its_count_is_that_of_what_it_holds(
     now_s = 0.0
     for is_key, size, step_s in packets:
         now_s += step_s
-        ring.append(Packet(size, is_key), "a", now_s)
+        put(ring, Packet(size, is_key), "a", now_s)
         held = kept(ring)
         assert len(held) == ring.end - ring.first
         assert ring.bytes == sum(each.packet.size for each in held) <= limit_bytes

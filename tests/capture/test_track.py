@@ -35,7 +35,8 @@ def without_extradata(path: Path) -> PacketRing:
         track = replace(Track.of(stream), extradata=b"")
         for packet in container.demux(stream):
             if packet.size:
-                track.keep(packet, float(packet.dts * packet.time_base), ring)  # type: ignore[operator]
+                captured_s = float(packet.dts * packet.time_base)  # type: ignore[operator]
+                track.keep(packet, captured_s, captured_s, ring)
     return ring
 
 
