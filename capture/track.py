@@ -13,7 +13,8 @@ KeptPacket = Kept["av.Packet[av.VideoStream]", "Track"]
 PacketRing = Ring["av.Packet[av.VideoStream]", "Track"]
 
 CLIP_CODECS = ("h264", "hevc")
-"""What an MP4 may hold that browsers play. Not Motion JPEG: no browser plays that in MP4."""
+"""What an MP4 may hold that browsers play; H.265 where their platform decodes it (Debian's Chromium 156 does not). Not
+Motion JPEG: no browser plays that in MP4."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
