@@ -61,6 +61,7 @@ bench: setup ## Measure engines, a worker's start and recovery, capture, tracks,
 	$(BIN)/python bench/simulator.py
 	$(BIN)/python bench/capture.py
 	$(BIN)/python bench/tracking.py
+	$(BIN)/python bench/recording.py
 	$(BIN)/python bench/main_job.py
 	$(BIN)/python bench/main_job.py --scenario hd
 	$(BIN)/python bench/watching.py

@@ -9,6 +9,7 @@ from typing import Literal
 import msgspec
 
 from capture.masks import Polygon
+from capture.mediamessages import Prolong, Record, Recorded, Snapped, Snapshot
 from capture.words import CameraState, DecodeMode, Flaw, HwAccel, Reason, Transport
 
 
@@ -51,6 +52,10 @@ class CameraSpec(Reading, frozen=True, forbid_unknown_fields=True):
     """Changes whenever the supervisor changes this camera; travels with each tile."""
     hold_s: float = 0.0
     """Wait so long before the first connection: its decoder has crashed before."""
+    ring_s: float = 0.0
+    """So many of the last seconds are kept as received, for clips and pictures; 0 keeps nothing, and costs nothing."""
+    ring_mib: float = 16.0
+    """... in so much memory at most."""
 
     def __repr__(self) -> str:
         return f"CameraSpec(name={self.name!r}, epoch={self.epoch})"
@@ -153,6 +158,8 @@ class CameraCounts(msgspec.Struct, frozen=True):
     """Left out by its mosaic, because nothing moved in that."""
     jumps: int = 0
     """Times the camera's clock was set; no drop."""
+    unkept: int = 0
+    """Left the ring before their time, for want of room; no drop of the analysis."""
 
 
 class CameraReport(msgspec.Struct, frozen=True):
@@ -176,6 +183,8 @@ class CameraReport(msgspec.Struct, frozen=True):
     """Longest of the last key frame intervals, seconds; 0 while it is not known."""
     cpu_s: float = 0.0
     """CPU time of its thread: receiving, decoding, scaling."""
+    ring_bytes: int = 0
+    """Of packets kept for clips now."""
 
 
 class MosaicReport(msgspec.Struct, frozen=True):
@@ -337,7 +346,9 @@ class LastWords(Message, frozen=True):
     message: str
 
 
-FromSupervisor = CaptureSetup | OpenMosaic | CloseMosaic | Load | Assign | Unassign | Watch | Stop
-FromCapture = Ready | SlotOpened | CameraTransition | CameraNotice | CaptureReport | LastWords
+FromSupervisor = (
+    CaptureSetup | OpenMosaic | CloseMosaic | Record | Prolong | Snapshot | Load | Assign | Unassign | Watch | Stop
+)
+FromCapture = Ready | SlotOpened | CameraTransition | CameraNotice | CaptureReport | Recorded | Snapped | LastWords
 FromWorker = Loading | Ready | Taking | Answer | Picture | WorkerReport | LastWords
 FromChild = FromCapture | FromWorker

@@ -9,6 +9,7 @@ import random
 import threading
 import time
 import traceback
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,8 @@ from capture.child import adopt, leave, memory_mib, wait_readable
 from capture.compositor import Compositor, MosaicComposer
 from capture.exits import ExitCode
 from capture.layout import Canvas
+from capture.media import Media
+from capture.mediamessages import Prolong, Record, Snapshot
 from capture.messages import (
     CameraNotice,
     CameraSpec,
@@ -61,14 +64,19 @@ class CaptureProcess:
         self._leaving: list[CameraReader] = []
         """Readers of removed cameras, whose threads end at their next packet or timeout."""
         self._report_due_s = 0.0
+        self._media = Media()
 
     def start(self) -> None:
         """Start composing and say so."""
         self._compositor.start()
         self._channel.send(Ready(memory_mib()))
 
-    def obey(self, message: object) -> bool:
-        """Carry out one message; return False for Stop."""
+    def obey(self, message: object, fds: tuple[int, ...]) -> bool:
+        """Carry out one message; return False for Stop. Descriptors are closed, now or when they have been used."""
+        if isinstance(message, Record | Prolong | Snapshot):
+            self._media.obey(message, fds, self._readers())
+            return True
+        _close(fds)
         match message:
             case OpenMosaic():
                 self._open(message)
@@ -82,11 +90,10 @@ class CaptureProcess:
 
     def step(self, now_s: float) -> None:
         """Tell what changed, and report when it is due."""
-        for mosaic in self._mosaics.values():
-            for reader in mosaic.cameras:
-                if reader:
-                    self._tell(reader, now_s)
+        for reader in self._readers():
+            self._tell(reader, now_s)
         self._tell_slots()
+        self._media.tell(self._channel.send)
         self._leaving = [reader for reader in self._leaving if not reader.join(0)]
         if now_s >= self._report_due_s:
             self._report_due_s = now_s + REPORT_S
@@ -94,12 +101,17 @@ class CaptureProcess:
 
     def stop(self) -> None:
         """Stop all threads that can be stopped in time; the rest ends with the process."""
-        readers = [reader for mosaic in self._mosaics.values() for reader in mosaic.cameras if reader]
-        self._retire(readers)
+        # While their rings are open: a clip ends because of this, and not because its camera was changed.
+        self._media.stop(time.monotonic() + JOIN_S)
+        self._media.tell(self._channel.send)
+        self._retire(list(self._readers()))
         self._compositor.stop(JOIN_S)
         deadline = time.monotonic() + JOIN_S
         for reader in self._leaving:
             reader.join(max(0.0, deadline - time.monotonic()))
+
+    def _readers(self) -> Iterator[CameraReader]:
+        return (reader for mosaic in self._mosaics.values() for reader in mosaic.cameras if reader)
 
     def _tell(self, reader: CameraReader, now_s: float) -> None:
         """Tell what changed with a camera; what the socket has no room for is told at the next turn."""
@@ -195,18 +207,24 @@ def run(channel: Channel[Any]) -> ExitCode:
     while True:
         wait_readable([channel.fileno()], LOOK_S)
         while (received := channel.receive()) is not None:
-            for fd in received.fds:
-                os.close(fd)
-            if isinstance(received.message, CaptureSetup) and process is None:
+            if process and not process.obey(received.message, received.fds):
+                process.stop()
+                return ExitCode.OK
+            if process:
+                continue
+            _close(received.fds)
+            if isinstance(received.message, CaptureSetup):
                 process = CaptureProcess(channel, received.message)
                 process.start()
-            elif process is None and isinstance(received.message, Stop):
-                return ExitCode.OK
-            elif process and not process.obey(received.message):
-                process.stop()
+            elif isinstance(received.message, Stop):
                 return ExitCode.OK
         if process:
             process.step(time.monotonic())
+
+
+def _close(fds: tuple[int, ...]) -> None:
+    for fd in fds:
+        os.close(fd)
 
 
 def _obituary(death: threading.ExceptHookArgs) -> str:

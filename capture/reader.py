@@ -19,10 +19,12 @@ from capture.failures import SourceError, because
 from capture.hardware import accelerator
 from capture.messages import CameraCounts, CameraReport, CameraSpec
 from capture.motion import MotionGate
+from capture.ring import Ring
 from capture.sampler import Sampler
 from capture.scaler import Scaler
 from capture.slot import Pixels
 from capture.source import Source, SourceOptions
+from capture.track import PacketRing, Track
 from capture.transport import TransportChoice
 from capture.watch import BitRate, Flaws, Frozen, explain
 from capture.words import CameraState, Flaw, HwAccel, Reason
@@ -59,6 +61,8 @@ class CameraReader:
         self.newest: Tile | None = None
         self.notices: deque[str] = deque(maxlen=NOTICES)
         """Lines for the log, taken out by who tells them."""
+        self.ring: PacketRing | None = Ring(spec.ring_s, round(spec.ring_mib * 2**20)) if spec.ring_s > 0 else None
+        """The last packets as they came, for clips and pictures, where the camera's spec asks for them."""
         self._options = options
         self._transport = TransportChoice(spec.transport)
         self._sampler = sampler
@@ -92,6 +96,8 @@ class CameraReader:
     def stop(self) -> None:
         """Ask the thread to end; it does at the next packet, or when its read times out."""
         self._stop.set()
+        if self.ring:
+            self.ring.is_closed = True
 
     def join(self, timeout_s: float) -> bool:
         """Wait for the thread; return whether it has ended."""
@@ -120,6 +126,11 @@ class CameraReader:
         """What is wrong with its stream, though it comes."""
         return self._flaws.told
 
+    @property
+    def source_wh(self) -> tuple[int, int]:
+        """Size of the camera's picture; 0, 0 before the first."""
+        return self._source_wh
+
     def explain(self, flaw: Flaw) -> str:
         """Return one line on a flaw."""
         return explain(flaw, self._policy.gop_s or 0.0, self._clock_ratio)
@@ -144,6 +155,7 @@ class CameraReader:
                 behind=tally.behind,
                 still=still,
                 jumps=tally.jumps,
+                unkept=self.ring.dropped if self.ring else 0,
             ),
             failures=dict(self._failures),
             source_wh=self._source_wh,
@@ -153,6 +165,7 @@ class CameraReader:
             motion_ratio=self._motion_ratio,
             gop_s=self._policy.gop_s or 0.0,
             cpu_s=self._cpu_s,
+            ring_bytes=self.ring.bytes if self.ring else 0,
         )
 
     @property
@@ -196,6 +209,7 @@ class CameraReader:
         self._policy = DecodePolicy(options, self._policy.gops_s)
         decoder = Decoder(source.stream, self._policy, tally, self._sampler.would_take)
         bit_rate = BitRate()
+        ring, track = self.ring, Track.of(source.stream) if self.ring else None
         packets_before, damaged_before, jumps_before, look_s = tally.packets, tally.damaged, tally.jumps, 0.0
         try:
             for arrival in source.arrivals(self._stop):
@@ -203,6 +217,10 @@ class CameraReader:
                 tally.connects += tally.packets == packets_before
                 bit_rate.packet(arrival.packet.size, now_s)
                 self._take_newest(decoder.feed(arrival), decoder)
+                if ring and track:
+                    # Captured when its picture was, as the decoder has it.
+                    waited_s = decoder.backlog.waited_s(arrival.stamp.lag_s)
+                    track.keep(arrival.packet, now_s - waited_s, now_s, ring)
                 tally.jumps = jumps_before + source.pace.jumps
                 if self._is_sparing and now_s - self._last_frame[0] <= SPARED_S:
                     self._spared_s = now_s

@@ -59,6 +59,38 @@ class Flaw(StrEnum):
     """It cannot be decoded as fast as it comes; what is out of date is left out."""
 
 
+class Shortfall(StrEnum):
+    """Why a clip or a picture is not there, or less than was asked for."""
+
+    UNKNOWN = "unknown"
+    """This process has no such camera."""
+    EPOCH = "epoch"
+    """The camera has been changed since."""
+    OFF = "off"
+    """Nothing is kept of this camera."""
+    NO_FILE = "no_file"
+    """The order came without one descriptor that can be written and sought in."""
+    DOWN = "down"
+    """The camera sent nothing then."""
+    GONE = "gone"
+    """It is not kept any more."""
+    REPLACED = "replaced"
+    """The camera was changed or removed meanwhile."""
+    CODEC = "codec"
+    """No browser plays what it sends as MP4 (Motion JPEG)."""
+    CHANGED = "changed"
+    """Codec or size of its picture changed meanwhile."""
+    SPOILED = "spoiled"
+    """It could not be decoded."""
+    SLOW = "slow"
+    """It could not be written as fast as it came."""
+    UNWRITABLE = "unwritable"
+    """Writing failed: the disk is full."""
+    BUSY = "busy"
+    """There were too many orders before it."""
+    STOPPING = "stopping"
+
+
 class DecodeMode(StrEnum):
     """Which frames of a camera are decoded."""
 

@@ -6,6 +6,7 @@ msgspec has checked the types; it lets NaN, infinities and nonsense pass. What a
 
 from math import isfinite
 
+from capture.mediamessages import Recorded, Snapped
 from capture.messages import (
     Answer,
     CameraCounts,
@@ -37,7 +38,12 @@ def check_fits(kind: str, message: FromChild) -> None:
             numbers = (message.cpu_s, message.memory_mib, message.steps)
             numbers += tuple(n for c in message.cameras for n in (*_counts(c.counts), *c.failures.values()))
             numbers += tuple(n for c in message.cameras for n in (c.last_frame_at, c.motion_ratio, c.gop_s, c.cpu_s))
+            numbers += tuple(c.ring_bytes for c in message.cameras)
             numbers += tuple(n for m in message.mosaics for n in (m.composed, m.skipped, m.live_tiles, m.still))
+        case Recorded():
+            numbers = (message.duration_s, message.size_bytes, message.began_mono_s, abs(message.first_pts_s or 0.0))
+        case Snapped():
+            numbers = (message.size_bytes, message.captured_mono_s, *message.picture_wh)
         case WorkerReport():
             numbers = (message.cpu_s, message.memory_mib, message.answered, message.stale, message.torn)
         case Answer():

@@ -5,6 +5,7 @@ import math
 import msgspec
 import pytest
 
+from capture.mediamessages import Recorded, Snapped
 from capture.messages import (
     Answer,
     CameraCounts,
@@ -22,6 +23,8 @@ from daemon.trust import UntrustworthyError, check_fits
 CAMERA = CameraReport("a", CameraState.STREAMING, None, CameraCounts(frames=3), {}, (8, 6), 5.0)
 CAPTURE = CaptureReport((CAMERA,), (MosaicReport("m1", 3, 1, 4),), steps=9, cpu_s=1.0, memory_mib=50.0)
 WORKER = WorkerReport(answered=3, stale=0, torn=0, cpu_s=1.0, memory_mib=700.0)
+RECORDED = Recorded("a", 0, "e1", duration_s=5.0, size_bytes=900, began_mono_s=3.0, first_pts_s=-1.0)
+SNAPPED = Snapped("a", 0, "e1", size_bytes=900, picture_wh=(8, 6), captured_mono_s=3.0)
 ANSWER = Answer("m1", 1, canvas_number=3, composed_mono_s=7.0, inference_s=0.04, tiles=())
 
 
@@ -32,6 +35,8 @@ ANSWER = Answer("m1", 1, canvas_number=3, composed_mono_s=7.0, inference_s=0.04,
         ("worker", Ready(700.0)),
         ("capture", SlotOpened("m1")),
         ("capture", CAPTURE),
+        ("capture", RECORDED),
+        ("capture", SNAPPED),
         ("worker", WORKER),
         ("worker", ANSWER),
         ("worker", LastWords(71, "out of memory")),
@@ -42,7 +47,7 @@ def test_a_child_may_say_what_its_kind_says(kind, message):
 
 
 @pytest.mark.parametrize(
-    ("kind", "message"), [("capture", ANSWER), ("capture", WORKER), ("worker", CAPTURE), ("worker", SlotOpened("m1"))]
+    ("kind", "message"), [("capture", ANSWER), ("capture", WORKER), ("worker", CAPTURE), ("worker", RECORDED)]
 )
 def test_a_child_may_not_speak_for_the_other_kind(kind, message):
     with pytest.raises(UntrustworthyError, match="process sent"):
@@ -60,6 +65,8 @@ def test_a_child_may_not_speak_for_the_other_kind(kind, message):
         ("worker", ANSWER, "composed_mono_s"),
         ("capture", CAPTURE, "cpu_s"),
         ("capture", CAPTURE, "memory_mib"),
+        ("capture", RECORDED, "duration_s"),
+        ("capture", SNAPPED, "captured_mono_s"),
     ],
 )
 def test_numbers_that_cannot_be_are_refused(kind, message, name, number):
