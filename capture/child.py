@@ -1,6 +1,6 @@
 """How a child process of the supervisor begins: its arguments, its tie to its parent, its channel.
 
-Used by both kinds of child. Only ``main`` functions call :func:`adopt`.
+Used by all kinds of child. Only ``main`` functions call :func:`adopt`.
 """
 
 import argparse
@@ -13,7 +13,7 @@ import socket
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from capture.channel import Channel
 from capture.exits import ExitCode
@@ -31,11 +31,11 @@ class Childhood:
     """What a child was born with."""
 
     name: str
-    channel: Channel[FromSupervisor]
+    channel: Channel[Any]
 
 
-def adopt(description: str) -> Childhood:
-    """Read the command line, tie this process to its parent's life, and take up the channel.
+def adopt(description: str, receives: Any = FromSupervisor) -> Childhood:
+    """Read the command line, tie this process to its parent's life, and take up the channel, of these messages.
 
     Exits with ORPHANED when the parent is already gone. The signal follows the parent's spawning *thread*, which
     therefore lives as long as the supervisor.
@@ -49,7 +49,7 @@ def adopt(description: str) -> Childhood:
     if os.getppid() != arguments.parent:
         sys.exit(ExitCode.ORPHANED)
     faulthandler.enable(all_threads=False)  # of dozens, the one that crashed is the one to tell
-    return Childhood(arguments.name, Channel(socket.socket(fileno=arguments.fd), FromSupervisor))
+    return Childhood(arguments.name, Channel(socket.socket(fileno=arguments.fd), receives))
 
 
 def wait_readable(fds: list[int], timeout_s: float) -> list[int]:

@@ -1,0 +1,182 @@
+"""The process of events: follows what was seen, camera by camera, and keeps what happened.
+
+Its main thread alone analyzes, obeys the supervisor, and reports; the writer and the sinks have threads of their own. A
+crash here costs nobody a frame: what was kept stays, what was open is ended at the next start.
+"""
+
+import secrets
+import time
+from collections import Counter, defaultdict
+from pathlib import Path
+from typing import Any
+
+from capture.channel import Channel, ChannelClosedError
+from capture.child import adopt, leave, memory_mib, wait_readable
+from capture.exits import ExitCode
+from capture.messages import Ready, Stop
+from events.analyst import Analyst, CameraRules
+from events.keeping import Keeping
+from events.messages import Away, EventCount, EventsNotice, EventsReport, EventsSetup, Follow, Leave, Seen, ToEvents
+from events.sinks.courier import Courier
+from events.sinks.jsonl import POLICY, EventLines
+from events.words import ID_BITS, Batch, Ending, Kind, Notice
+from events.writer import Delivered, EventWriter
+
+LOOK_S = 0.2
+TICK_S = 1.0
+"""How often time passes for cameras from which nothing comes, and how often it is reported."""
+STOP_S = 3.0
+DATABASE = "events.sqlite"
+MEDIA = "media"
+
+
+class EventsProcess:
+    """The main thread's work."""
+
+    def __init__(self, channel: Channel[Any], setup: EventsSetup) -> None:
+        self._channel = channel
+        folder = Path(setup.folder)
+        media = folder / MEDIA
+        media.mkdir(parents=True, exist_ok=True)
+        path = folder / DATABASE
+        lines = EventLines(folder)
+        keeping = Keeping(media, setup.keep, self._tell)
+        self._writer = EventWriter(path, [lines.name], self._tell, cares=[keeping])
+        self._couriers = [
+            Courier(
+                path,
+                lines,
+                news=self._writer.news(lines.name),
+                delivered=lambda seqs: self._writer.offer(Delivered(lines.name, tuple(seqs))),
+                tell=self._tell,
+                policy=POLICY,
+            )
+        ]
+        self._analysts: dict[str, Analyst] = {}
+        self._rules: dict[str, CameraRules] = {}
+        self._counts: defaultdict[tuple[str, str], Counter[Kind]] = defaultdict(Counter)
+        self._frames = 0
+        self._steps = 0
+        self._tick_due_s = 0.0
+
+    def start(self) -> None:
+        """Start keeping, and say so."""
+        self._writer.start()
+        for courier in self._couriers:
+            courier.start()
+        self._channel.send(Ready(memory_mib()))
+
+    def obey(self, message: object) -> bool:
+        """Carry out one message; return False for Stop."""
+        match message:
+            case Follow(camera, rules):
+                if self._rules.get(camera) != rules:
+                    self._end(camera, Ending.STOPPED)
+                    self._rules[camera] = rules
+                    self._analysts[camera] = Analyst(camera, rules, lambda: secrets.randbits(ID_BITS))
+            case Leave(camera):
+                self._end(camera, Ending.STOPPED)
+                self._analysts.pop(camera, None)
+                self._rules.pop(camera, None)
+            case Away(camera):
+                self._end(camera, Ending.CAMERA_DOWN)
+            case Seen(frames):
+                for frame in frames:
+                    if (analyst := self._analysts.get(frame.camera)) is not None:
+                        self._frames += 1
+                        at_s, at = frame.captured_mono_s, frame.captured_at
+                        self._keep(analyst.see(at_s, at, frame.source_wh, frame.sightings))
+            case Stop():
+                return False
+        return True
+
+    def step(self, now_s: float) -> None:
+        """Let time pass, and report when it is due. Raises RuntimeError if nobody keeps what happens."""
+        if not self._writer.is_alive():
+            raise RuntimeError("the thread that keeps events has ended")
+        self._steps += 1
+        if now_s < self._tick_due_s:
+            return
+        self._tick_due_s = now_s + TICK_S
+        for analyst in self._analysts.values():
+            self._keep(analyst.tick(now_s))
+        self._channel.send(self._report())
+
+    def stop(self) -> None:
+        """End all events, keep them, and tell of them as far as there is time."""
+        for camera in self._analysts:
+            self._end(camera, Ending.STOPPED)
+        self._writer.flush(STOP_S)
+        for courier in self._couriers:
+            courier.wait_empty(STOP_S)
+            courier.stop(STOP_S)
+        self._writer.stop(STOP_S)
+
+    def _end(self, camera: str, ending: Ending) -> None:
+        if (analyst := self._analysts.get(camera)) is not None:
+            self._keep(analyst.close(ending))
+
+    def _keep(self, batch: Batch) -> None:
+        if batch:
+            for event in batch.events:
+                self._counts[event.camera, event.label][event.kind] += 1
+            self._writer.offer(batch)
+
+    def _tell(self, notice: Notice) -> None:
+        self._channel.send(EventsNotice(notice.message, notice.fields, notice.is_bad))
+
+    def _report(self) -> EventsReport:
+        kept = self._writer.statistics()
+        trackers = [analyst.tracker.statistics() for analyst in self._analysts.values()]
+        return EventsReport(
+            steps=self._steps,
+            frames=self._frames,
+            late=sum(each.late for each in trackers),
+            tracks=sum(each.live for each in trackers),
+            open_events=sum(len(analyst.lives.open()) for analyst in self._analysts.values()),
+            counts=tuple(
+                EventCount(camera, label, kind, count)
+                for (camera, label), kinds in self._counts.items()
+                for kind, count in kinds.items()
+            ),
+            held=kept.held,
+            lost=sum(kept.lost.values()),
+            is_kept=kept.is_well,
+            cpu_s=time.process_time(),
+            memory_mib=memory_mib(),
+        )
+
+
+def run(channel: Channel[Any]) -> ExitCode:
+    """Serve one supervisor until it says Stop, or is gone."""
+    process: EventsProcess | None = None
+    while True:
+        wait_readable([channel.fileno()], LOOK_S)
+        while (received := channel.receive()) is not None:
+            if isinstance(received.message, EventsSetup) and process is None:
+                process = EventsProcess(channel, received.message)
+                process.start()
+            elif process is None and isinstance(received.message, Stop):
+                return ExitCode.OK
+            elif process and not process.obey(received.message):
+                process.stop()
+                return ExitCode.OK
+        if process:
+            process.step(time.monotonic())
+
+
+def main() -> None:
+    """Entry point of ``python -m events.process``."""
+    born = adopt("The process of events of mosaicd; started by its supervisor.", ToEvents)
+    try:
+        code = run(born.channel)
+    except ChannelClosedError:
+        code = ExitCode.ORPHANED
+    except Exception as error:  # noqa: BLE001 - the top of the process: report and end
+        leave(born.channel, ExitCode.BROKEN, f"{type(error).__name__}: {error}")
+        return
+    leave(born.channel, code, "")
+
+
+if __name__ == "__main__":
+    main()
