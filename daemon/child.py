@@ -20,10 +20,12 @@ import msgspec
 from capture.channel import Channel, ChannelClosedError, ProtocolError, Received
 from capture.messages import FromChild, LastWords
 from daemon.lifecycle import Command, Life
+from events.messages import FromEvents
 from inference.headroom import data_mib
 
 STDERR_LINES = 40
 LINE_BYTES = 500
+FromAnyChild = FromChild | FromEvents
 _READ_BYTES = 65536
 _LAST_READS = 17
 """Enough for the largest pipe that there is by default (1 MiB, pipe(7))."""
@@ -35,7 +37,7 @@ class ChildSpec:
 
     name: str
     kind: str
-    """``capture`` or ``worker``."""
+    """``capture``, ``worker`` or ``events``."""
     module: str
     """Run as ``python -P -m MODULE``: without -P a folder of that name in the working directory would be run."""
     environ: Mapping[str, str]
@@ -52,7 +54,7 @@ class Death:
     """As subprocess has it: a negative signal number, or the exit code."""
     stderr: tuple[str, ...]
     last_words: LastWords | None
-    received: tuple[Received[FromChild], ...]
+    received: tuple[Received[FromAnyChild], ...]
     """What it said before it died and nobody had read; the receiver owns the descriptors."""
 
 
@@ -63,7 +65,7 @@ class Child:
         self.spec = spec
         self.life = Life()
         self._process: subprocess.Popen[bytes] | None = None
-        self._channel: Channel[FromChild] | None = None
+        self._channel: Channel[FromAnyChild] | None = None
         self._pidfd = -1
         self._stderr: deque[str] = deque(maxlen=STDERR_LINES)
         self._partial = b""
@@ -136,7 +138,7 @@ class Child:
             # At once: it has no second thread yet. A core may have gone; it is not worth the child.
             with contextlib.suppress(OSError):
                 os.sched_setaffinity(process.pid, self.spec.cores)
-        self._process, self._channel = process, Channel(ours, FromChild)
+        self._process, self._channel = process, Channel(ours, FromAnyChild)
         self._stderr.clear()
         self._partial, self._last_words = b"", None
         self.has_hung_up = self.has_closed_stderr = False
@@ -145,7 +147,7 @@ class Child:
         """Send a message to the living generation; return False if it does not take it."""
         return self._channel is not None and self._channel.send(message, fds)
 
-    def receive(self) -> Iterator[Received[FromChild]]:
+    def receive(self) -> Iterator[Received[FromAnyChild]]:
         """Yield what it has said; last words are kept for its death. Raises ProtocolError."""
         while self._channel is not None:
             try:
@@ -192,7 +194,7 @@ class Child:
     def bury(self) -> Death:
         """Reap the generation that has ended, after hearing all that it had to say. Call once its pidfd is readable."""
         assert self._process is not None and self._channel is not None
-        received: list[Received[FromChild]] = []
+        received: list[Received[FromAnyChild]] = []
         with contextlib.suppress(ProtocolError):
             received += self.receive()
         for _ in range(_LAST_READS):

@@ -15,10 +15,10 @@ from itertools import islice
 
 from capture.channel import ProtocolError
 from capture.child import wait_readable
-from capture.messages import FromChild, Loading, Ready, Stop
+from capture.messages import Loading, Ready, Stop
 from daemon import lifecycle
 from daemon.cgroup import OomKills
-from daemon.child import Child, Death
+from daemon.child import Child, Death, FromAnyChild
 from daemon.lifecycle import Command, Phase, Policy, Step
 from daemon.logs import fields
 from daemon.verdict import Cause, Evidence, is_permanent, judge
@@ -45,7 +45,7 @@ class Heard:
     """A child said something. The receiver owns the descriptors."""
 
     child: Child
-    message: FromChild
+    message: FromAnyChild
     fds: tuple[int, ...]
 
 

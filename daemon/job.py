@@ -16,6 +16,7 @@ from capture.words import DecodeMode
 from daemon.child import ChildSpec
 from daemon.devices import Device, DeviceKind, Plan, WorkerPlan
 from daemon.escalation import Grant
+from daemon.eventplan import EventsPlan, plan_events
 from daemon.lifecycle import Policy
 from daemon.modelrun import ModelRun
 from daemon.placement import Owner, Wanted, find_homes
@@ -78,6 +79,7 @@ class Job:
     start_concurrency: int
     memories: Mapping[str, DeviceMemory] = field(default_factory=dict)
     """By device."""
+    events: EventsPlan | None = None
     disabled: tuple[DisabledCamera, ...] = ()
     """Cameras of the roster that are not read, in its order."""
     epoch: int = 0
@@ -170,6 +172,7 @@ def plan_job(
         answered_within_s={plan.name: _answered_within_s(plan, cameras, settings) for plan in plans},
         start_concurrency=settings.supervision.start_concurrency,
         memories={quota.device: quota.memory for quota in workers.quotas},
+        events=plan_events(settings, roster, inherited),
         roster_digest=digest_of(roster),
         config=tuple(_config(kind, run, settings) for kind, run in runs.items()),
         disabled=tuple(
@@ -212,9 +215,10 @@ def _policies(supervision: Supervision) -> dict[str, Policy]:
         max_restarts=supervision.max_restarts,
         restart_window_s=supervision.restart_window_s,
     )
-    # A capture process loads no model, and is never given up: nobody else has its cameras.
+    # Those that load no model, and are never given up: nobody else has their cameras.
     start_s = min(worker.start_timeout_s, max(CAPTURE_START_S, worker.hang_s))
-    return {"capture": replace(worker, start_timeout_s=start_s, max_restarts=None), "worker": worker}
+    light = replace(worker, start_timeout_s=start_s, max_restarts=None)
+    return {"capture": light, "events": light, "worker": worker}
 
 
 def _answered_within_s(plan: MosaicPlan, cameras: Mapping[str, Camera], settings: Settings) -> float:

@@ -279,6 +279,7 @@ class Ledger:
                         captured_at=tile.captured_at,
                         source_wh=tile.source_wh,
                         sightings=tile.sightings,
+                        captured_mono_s=tile.captured_mono_s,
                     )
                 )
         return sighted

@@ -20,6 +20,7 @@ from prometheus_client.registry import Collector
 
 from capture.words import CameraState, Flaw, Reason
 from daemon.childmetrics import children_metrics, worker_metrics
+from daemon.eventmetrics import event_metrics
 from daemon.metricfamilies import counter, gauge, histogram
 from daemon.statistics import (
     APART,
@@ -72,6 +73,9 @@ class SupervisorCollector(Collector):
         yield from children_metrics("capture", "process", "Capture process", captures, self._causes)
         yield from children_metrics("worker", "worker", "Worker", workers, self._causes)
         yield from worker_metrics(workers)
+        followers = [child for child in now.children if child.kind == "events"]
+        yield from children_metrics("event_process", "process", "Process of events", followers, self._causes)
+        yield from event_metrics(now.events)
         yield from _sinks(now.sinks)
         yield histogram(
             "mosaicd_sighting_latency_seconds",

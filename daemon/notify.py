@@ -112,6 +112,42 @@ class Systemd:
             self._is_failing = False
 
 
+class Herald:
+    """What systemd is told by a supervisor's loop: READY once, the status when it changes, and that the loop turns."""
+
+    def __init__(self, notifier: Notifier) -> None:
+        self._notifier = notifier
+        self._status: str | None = None
+        self._fed_s = 0.0
+
+    def tell(self, status: str) -> None:
+        """Say how things are; the first time this makes the service ready."""
+        if self._status is None:
+            self._notifier.ready(status)
+        elif status != self._status:
+            self._notifier.status(status)
+        self._status = status
+
+    def feed(self, now_s: float) -> None:
+        """Feed the watchdog, if there is one and it is time."""
+        period_s = self._notifier.watchdog_s
+        if period_s is not None and now_s - self._fed_s >= period_s / 3:
+            self._fed_s = now_s
+            self._notifier.watchdog()
+
+    def reloading(self, now_s: float) -> None:
+        """Say that another roster is being applied."""
+        self._notifier.reloading(now_s)
+
+    def reloaded(self) -> None:
+        """Say that it has been."""
+        self._notifier.ready(self._status or "")
+
+    def stopping(self, within_s: float) -> None:
+        """Say that the end begins, and how long it may take."""
+        self._notifier.stopping(within_s)
+
+
 def open_notifier(environ: Mapping[str, str], pid: int, library: str = "systemd.daemon") -> Notifier:
     """Choose by what systemd put into the environment; ``pid`` is this process's.
 

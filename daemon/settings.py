@@ -18,6 +18,7 @@ from pydantic import (
 )
 
 from daemon import yamltext
+from daemon.eventsettings import Events
 from daemon.fieldtypes import (
     DEFAULT_CANVAS,
     AnyPath,
@@ -289,6 +290,7 @@ class Settings(Strict):
         default=Supervision(), description="When children are judged, ended and restarted."
     )
     sinks: Sinks = Field(default=Sinks(), description="Where sightings go.")
+    events: Events = Field(default=Events(), description="What happened, made of what was seen.")
     logging: Logging = Field(default=Logging(), description="The daemon's own log.")
 
     @property

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from capture.messages import CameraCounts
 from capture.words import CameraState, Flaw, Reason
+from events.words import Kind
 
 SINK_DROPS = ("queue_full", "disk", "invalid")
 """Why a line was lost: the closed set of the ``reason`` label of sinks."""
@@ -208,6 +209,23 @@ class DiskSpace:
 
 
 @dataclass(frozen=True, slots=True)
+class EventStatistics:
+    """What the process of events has counted, over all its generations, and has in hand."""
+
+    counts: dict[tuple[str, str, Kind], int] = field(default_factory=dict)
+    """Changes of events, by camera, label and kind."""
+    tracks: int = 0
+    """Objects followed now."""
+    open_events: int = 0
+    held: int = 0
+    """Changes that wait for the disk."""
+    lost: int = 0
+    """Changes never kept: the disk was of no use for too long."""
+    is_kept: bool = True
+    """The disk takes events."""
+
+
+@dataclass(frozen=True, slots=True)
 class ConfigStatistics:
     """What it runs on, as settings and roster became: on one kind of device."""
 
@@ -257,6 +275,8 @@ class Statistics:
     """One for each kind of device in use."""
     disabled: tuple[DisabledCamera, ...] = ()
     """Cameras of the roster that are not read, in its order."""
+    events: EventStatistics | None = None
+    """None where none are wanted."""
     notices: tuple[str, ...] = field(default=())
     """Standing conditions that a person should know: running on the last good roster, say."""
 

@@ -21,7 +21,6 @@ from capture.messages import (
     CameraTransition,
     CaptureReport,
     CloseMosaic,
-    FromChild,
     Picture,
     Ready,
     SlotOpened,
@@ -32,16 +31,17 @@ from capture.messages import (
 from daemon import lifecycle
 from daemon.captureforce import CaptureForce
 from daemon.change import Change, plan_change
-from daemon.child import Child
+from daemon.child import Child, FromAnyChild
 from daemon.control import Control
 from daemon.crew import Born, Crew, Died, Event, Heard, Quota
 from daemon.desk import Desk
+from daemon.eventforce import EventForce
 from daemon.inbox import Inbox
 from daemon.job import Job
 from daemon.ledger import Ledger
 from daemon.lifecycle import Phase
 from daemon.news import News
-from daemon.notify import Notifier
+from daemon.notify import Herald, Notifier
 from daemon.orders import Difference
 from daemon.overheads import Overheads
 from daemon.pictures import Pictures
@@ -54,13 +54,14 @@ from daemon.sinks.sink import Sink
 from daemon.statistics import NOTHING_YET, Reloads, Statistics
 from daemon.trust import UntrustworthyError, check_fits
 from daemon.verdict import Cause
-from daemon.workforce import WorkerStanding, Workforce
+from daemon.workforce import Workforce
+from events.messages import EventsNotice, EventsReport
 
 log = logging.getLogger(__name__)
 
 TURN_S = 0.1
 PUBLISH_S = 1.0
-CAPTURE = "capture"
+CAPTURE, EVENTS = "capture", "events"
 
 
 class Supervisor:
@@ -82,19 +83,19 @@ class Supervisor:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._job = job
-        self._sinks = sinks
-        self._notifier = notifier
+        self._events = EventForce(job.events)
+        self._sinks = (*sinks, self._events) if self._events.children else sinks
+        self._herald = Herald(notifier)
         self._notices = notices
         self._recent = recent or Recent()
         self._pictures = pictures or Pictures()
         self._overheads = overheads
         self._after_s = after_s
         self._clock = clock
-        groups = {CAPTURE: [Child(spec) for spec, _ in job.captures.values()]}
+        groups = {CAPTURE: [Child(spec) for spec, _ in job.captures.values()], EVENTS: self._events.children}
         for worker in job.workers:
             groups.setdefault(worker.plan.device.name, []).append(Child(worker.spec))
-        self._devices = [name for name in groups if name != CAPTURE]
-        concurrency = dict.fromkeys(self._devices, job.start_concurrency)
+        concurrency = dict.fromkeys(groups.keys() - {CAPTURE, EVENTS}, job.start_concurrency)
         self._crew = Crew(groups, job.policies, concurrency, clock, random.random)
         if overheads is not None:
             self._crew.watch(overheads.fileno(), lambda: self._take_overheads(overheads))
@@ -112,10 +113,7 @@ class Supervisor:
         self.reloader: Reloader | None = None
         """Who reads the roster again; set before the loop turns."""
         self._stop_asked = False
-        self._is_ready_sent = False
-        self._status = ""
         self._published_s = clock()
-        self._fed_s = 0.0
         self._started_at = time.time()
         self.turned_s = clock()
         """When the loop last turned; read by other threads."""
@@ -147,7 +145,7 @@ class Supervisor:
                 self.turn()
             # First those that capture, then the workers; then ``after_s`` for whatever its owner has still to end.
             within_s = sum(policy.stop_timeout_s for policy in self._job.policies.values())
-            self._notifier.stopping(within_s + self._after_s)
+            self._herald.stopping(within_s + self._after_s)
             while not self._have_stopped():
                 self.turn()
         finally:
@@ -171,19 +169,16 @@ class Supervisor:
             lag_s = now_s - self._published_s - PUBLISH_S
             self._published_s = now_s
             self.statistics = self._snapshot(now_s, lag_s)
-            self._say_status()
-        period_s = self._notifier.watchdog_s
-        if period_s is not None and now_s - self._fed_s >= period_s / 3:
-            self._fed_s = now_s
-            self._notifier.watchdog()
+            self._herald.tell(self.statistics.words)
+        self._herald.feed(now_s)
         self.turned_s = now_s
 
     def _have_stopped(self) -> bool:
-        """Stop capture, then the workers; return whether all have ended."""
+        """Stop capture, then the workers, then who follows what they see; return whether all have ended."""
         if not self._crew.stop(CAPTURE):
             return False
-        ended = [self._crew.stop(device) for device in self._devices]  # all of them at once
-        return all(ended)
+        ended = [self._crew.stop(device) for device in self._workforce.devices]  # all of them at once
+        return all(ended) and self._crew.stop(EVENTS)
 
     # --- what children say and do ---
 
@@ -213,6 +208,10 @@ class Supervisor:
         if (worker := self._workforce.workers.get(child.spec.name)) is not None:
             self._tell(child, worker.load)
             return
+        if child.spec.kind == EVENTS:
+            for message in self._events.briefing():
+                self._tell(child, message)
+            return
         self._tell(child, self._job.setup)
         self._open(child, self._captures.mosaics(child.spec.name))
 
@@ -221,7 +220,7 @@ class Supervisor:
         for opening in self._captures.openings(mosaics, self._clock()):
             self._tell(child, opening)
 
-    def _hear(self, child: Child, message: FromChild, fds: tuple[int, ...]) -> bool:
+    def _hear(self, child: Child, message: FromAnyChild, fds: tuple[int, ...]) -> bool:
         """Act on what a child said; return whether its descriptors were kept."""
         name, now_s = child.spec.name, self._clock()
         record = self._records[name]
@@ -232,27 +231,26 @@ class Supervisor:
             case Ready(memory_mib, detail):
                 record.memory_mib = memory_mib
                 self._news.child_is_ready(child.spec.kind, name, memory_mib, detail)
-                if child.spec.kind == CAPTURE:
+                if child.spec.kind in (CAPTURE, EVENTS):
                     child.life = lifecycle.owe(child.life, now_s)
                 elif self._overheads is not None:
                     self._overheads.ask(self._workforce.pids, self._workforce.plans)
             case CameraTransition():
                 self._captures.check_own(name, {message.camera})
                 self._news.camera_changed(message, now_s)
+                self._events.note_transition(message)
             case CameraNotice():
                 self._captures.check_own(name, {message.camera})
                 self._news.camera_noticed(message)
             case CaptureReport():
                 self._captures.check_own(name, {c.camera for c in message.cameras}, {m.mosaic for m in message.mosaics})
-                record.cpu_s, record.memory_mib = message.cpu_s, message.memory_mib
                 for each in message.cameras:
                     self._ledger.note_camera(each)
                 for report in message.mosaics:
                     debtor = self._seating.debtor(report)
                     if self._ledger.note_mosaic(report) > 0 and debtor is not None:
                         self._lives[debtor].life = lifecycle.owe(self._lives[debtor].life, now_s)
-                self._credit(child, message.steps)
-                child.life = lifecycle.owe(child.life, now_s)
+                self._note_report(child, message)
             case Taking():
                 self._workforce.note_taking(name, message)
             case Answer():
@@ -269,6 +267,11 @@ class Supervisor:
             case Picture() if len(fds) == 1:
                 if self._seating.seats.get(message.mosaic) == name:
                     self._pictures.put(message, fds[0])
+            case EventsReport():
+                self._events.note_report(message)
+                self._note_report(child, message)
+            case EventsNotice():
+                self._events.note_notice(message)
             case WorkerReport():
                 record.cpu_s, record.memory_mib, record.stale = message.cpu_s, message.memory_mib, message.stale
                 # Not for those it says it answered: an answer is credited when it is here.
@@ -290,13 +293,16 @@ class Supervisor:
 
     def _adopt(self, change: Change) -> None:
         now_s = self._clock()
-        self._notifier.reloading(now_s)
+        self._herald.reloading(now_s)
         self._job = job = change.job
         epochs = {camera.name: camera.epoch for each in job.openings.values() for camera in each.cameras if camera}
         self._captures.adopt(job)
         self._ledger.adopt(job.plans, epochs, job.answered_within_s, now_s, job.wanted_labels)
         self._seating.adopt(job.wanted, job.assignments)
         self._workforce.adopt(job)
+        for child in self._events.children:
+            for message in self._events.adopt(job.events):
+                child.send(message)
         self._recovery.note_slots_gone(change.difference.closed)
         self._news.cameras_left(change.difference.removed, job.disabled)
         for name in job.captures:
@@ -307,7 +313,14 @@ class Supervisor:
                 self._tell(child, CloseMosaic(mosaic))
             self._open(child, change.openings.get(name, ()))
         self.statistics = self._snapshot(now_s, self.statistics.loop_lag_s)  # whoever ordered it sees it at once
-        self._notifier.ready(self._status)
+        self._herald.reloaded()
+
+    def _note_report(self, child: Child, report: CaptureReport | EventsReport) -> None:
+        """A sign of life of a child that always has work: it owes another."""
+        record = self._records[child.spec.name]
+        record.cpu_s, record.memory_mib = report.cpu_s, report.memory_mib
+        self._credit(child, report.steps)
+        child.life = lifecycle.owe(child.life, self._clock())
 
     def _credit(self, child: Child, work: int) -> None:
         """Take note of a child's progress: liveness is work done."""
@@ -325,6 +338,9 @@ class Supervisor:
             self._seating.forget_capture(name)
             self._recovery.note_slots_gone(mosaics)
             self._ledger.note_capture_gone(mosaics, now_s)
+            return
+        if child.spec.kind == EVENTS:
+            self._events.note_death()
             return
         self._pictures.forget(name)
         self._workforce.note_death(name, cause, now_s)
@@ -363,7 +379,7 @@ class Supervisor:
                 self._records[name].statistics(
                     child,
                     force.workers.get(name),
-                    force.standing(name) if name in force.workers else WorkerStanding(),
+                    force.standing(name),
                     recoveries.get(name, NOTHING_YET),
                     self._crew.quotas.get(name, Quota()),
                 )
@@ -379,14 +395,6 @@ class Supervisor:
             roster=self._job.roster_digest,
             config=self._job.config,
             disabled=self._job.disabled,
+            events=self._events.events(),
             notices=(*self._notices, *(self._overheads.notices if self._overheads else ())),
         )
-
-    def _say_status(self) -> None:
-        status = self.statistics.words
-        if not self._is_ready_sent:
-            self._is_ready_sent = True
-            self._notifier.ready(status)
-        elif status != self._status:
-            self._notifier.status(status)
-        self._status = status

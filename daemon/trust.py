@@ -12,20 +12,21 @@ from capture.messages import (
     CameraCounts,
     CaptureReport,
     FromCapture,
-    FromChild,
     FromWorker,
     Ready,
     WorkerReport,
 )
+from daemon.child import FromAnyChild
+from events.messages import EventsReport, FromEvents
 
-_MAY_SAY = {"capture": FromCapture, "worker": FromWorker}
+_MAY_SAY = {"capture": FromCapture, "worker": FromWorker, "events": FromEvents}
 
 
 class UntrustworthyError(Exception):
     """A child said what cannot be; whoever said it is to be replaced."""
 
 
-def check_fits(kind: str, message: FromChild) -> None:
+def check_fits(kind: str, message: FromAnyChild) -> None:
     """Raise UntrustworthyError unless a child of this kind may say this, with finite numbers that are not negative."""
     name = type(message).__name__
     if not isinstance(message, _MAY_SAY[kind]):
@@ -46,6 +47,9 @@ def check_fits(kind: str, message: FromChild) -> None:
             numbers = (message.size_bytes, message.captured_mono_s, *message.picture_wh)
         case WorkerReport():
             numbers = (message.cpu_s, message.memory_mib, message.answered, message.stale, message.torn)
+        case EventsReport():
+            numbers = (message.cpu_s, message.memory_mib, message.steps, message.tracks, message.open_events)
+            numbers += (message.held, message.lost, *(each.count for each in message.counts))
         case Answer():
             numbers = (message.inference_s, message.canvas_number, message.composed_mono_s)
     if not all(isfinite(number) and number >= 0 for number in numbers):

@@ -177,7 +177,9 @@ class Workforce:
         )
 
     def standing(self, name: str) -> WorkerStanding:
-        """Return what a worker has been granted."""
+        """Return what a worker has been granted; nothing, of what is no worker."""
+        if name not in self.workers:
+            return WorkerStanding()
         steps = tuple(step for step, _ in self._courses[name].steps)
         capacity = self._capacities.measured(self.workers[name].plan.device.name)
         return WorkerStanding(steps, dict(self._taken[name]), capacity)

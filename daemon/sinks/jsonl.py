@@ -57,6 +57,7 @@ class SightedTile:
     """Wall clock, seconds since 1970."""
     source_wh: tuple[int, int]
     sightings: tuple[Sighting, ...]
+    captured_mono_s: float
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,7 @@ SECRET = "hunter2-Xyzzy"
 
 def tile(camera: str = "front", label: str = "dog", captured_at: float = 1700000000.5) -> SightedTile:
     seen = (Sighting(label, 0.9131, (10.5, 20.0, 110.25, 220.0)),) if label else ()
-    return SightedTile(camera, "m1", "w1", 12.48, captured_at, (1920, 1080), seen)
+    return SightedTile(camera, "m1", "w1", 12.48, captured_at, (1920, 1080), seen, 0.0)
 
 
 @dataclass

@@ -31,7 +31,7 @@ class Clock:
 
 
 def tile(camera="cam-01", number=0, sightings=(DOG,), captured_at=NEW_YEAR):
-    return SightedTile(camera, "m1", "w1", float(number), captured_at, (1920, 1080), sightings)
+    return SightedTile(camera, "m1", "w1", float(number), captured_at, (1920, 1080), sightings, 0.0)
 
 
 def tiles(count, **changes):
@@ -287,7 +287,7 @@ from daemon.sinks.jsonl import JsonlSink, SightedTile
 folder, limit = Path(sys.argv[1]), int(sys.argv[2])
 def tile(number):
     sightings = (Sighting("dog", 0.913149, (10.504, 20.0, 110.25, 219.999)),)
-    return SightedTile("cam-01", "m1", "w1", float(number), 1767225600.0, (1920, 1080), sightings)
+    return SightedTile("cam-01", "m1", "w1", float(number), 1767225600.0, (1920, 1080), sightings, 0.0)
 sink = JsonlSink(folder, clock=lambda: 1767225600.0)
 resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
 sink.offer(map(tile, range(10)))

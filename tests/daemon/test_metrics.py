@@ -2,6 +2,7 @@
 
 import re
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
@@ -19,12 +20,14 @@ from daemon.statistics import (
     ConfigStatistics,
     DisabledCamera,
     DiskSpace,
+    EventStatistics,
     Histogram,
     MosaicStatistics,
     Reloads,
     SinkStatistics,
     Statistics,
 )
+from events.words import Kind
 
 DROPS = ("rate", "undecoded", "behind", "damaged", "superseded", "still", "unread", "outdated")
 ROOT = Path(__file__).parents[2]
@@ -128,7 +131,8 @@ WORKER = ChildStatistics(
 SNAPSHOT = Statistics(
     cameras=(FRONT,),
     mosaics=(MOSAIC,),
-    children=(CAPTURE, WORKER),
+    children=(CAPTURE, WORKER, replace(CAPTURE, name="e1", kind="events")),
+    events=EventStatistics({("gate", "person", Kind.NEW): 3}, tracks=2, open_events=1, held=4, lost=5),
     sinks=(SinkStatistics(name="jsonl", written=8, dropped={"disk": 1}, disk=DiskSpace(5, 100)),),
     latency=Histogram(bounds=(0.1, 1.0), counts=(3, 5), total=6, sum=4.25),
     started_at=1700000000.0,
@@ -248,6 +252,18 @@ def test_all_else_by_value() -> None:
         'mosaicd_worker_recovery_seconds_bucket{le="+Inf",worker="cpu-0"} 3.0',
         'mosaicd_worker_recovery_seconds_count{worker="cpu-0"} 3.0',
         'mosaicd_worker_recovery_seconds_sum{worker="cpu-0"} 130.5',
+        'mosaicd_event_process_up{process="e1"} 1.0',
+        'mosaicd_event_process_state{process="e1",state="up"} 1.0',
+        'mosaicd_event_process_generation{process="e1"} 1.0',
+        'mosaicd_event_process_restarts_total{cause="crash",process="e1"} 1.0',
+        'mosaicd_event_process_cpu_seconds_total{process="e1"} 5.5',
+        'mosaicd_event_process_resident_memory_bytes{process="e1"} 2.097152e+06',
+        'mosaicd_events_total{camera="gate",kind="new",label="person"} 3.0',
+        "mosaicd_events_open 1.0",
+        "mosaicd_tracks 2.0",
+        "mosaicd_events_held 4.0",
+        "mosaicd_events_lost_total 5.0",
+        "mosaicd_events_kept 1.0",
         'mosaicd_sink_lines_written_total{sink="jsonl"} 8.0',
         'mosaicd_sink_lines_dropped_total{reason="disk",sink="jsonl"} 1.0',
         'mosaicd_sink_disk_free_bytes{sink="jsonl"} 5.0',
@@ -286,6 +302,8 @@ def test_series_known_in_advance_start_at_zero() -> None:
         "mosaicd_mosaic_missing_tiles": 1,
         "mosaicd_mosaic_apart": len(APART) - 1,
         "mosaicd_device_up": 1,
+        "mosaicd_event_process_state": len(Phase) - 1,
+        "mosaicd_event_process_restarts_total": len(CAUSES) - 1,
         "mosaicd_config_last_reload_successful": 1,
         "mosaicd_capture_state": len(Phase) - 1,
         "mosaicd_worker_state": len(Phase) - 1,

@@ -86,7 +86,7 @@ class Busy:
             self.pictures.put(Picture(f"m{number}", turn), fd)
             os.close(fd)
         seen = (Sighting("dog", 0.9, (1.0, 2.0, 3.0, 4.0)),)
-        self.recent.offer([SightedTile(f"cam-{turn % 40}", "m1", "w1", 1.0, time.time(), (640, 360), seen)])
+        self.recent.offer([SightedTile(f"cam-{turn % 40}", "m1", "w1", 1.0, time.time(), (640, 360), seen, 0.0)])
         self.recent.note(Transition(time.time(), "camera", f"cam-{turn % 40}", "down", "timeout", "no answer"))
 
 

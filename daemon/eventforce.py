@@ -1,0 +1,104 @@
+"""The process of events, as the supervisor has it: what it is told of cameras and answers, and what it says.
+
+A sink like any other: what it does not take in time is dropped and counted, never waited for. Where no events are
+wanted there is no process, and nothing is done. One thread uses it.
+"""
+
+import logging
+
+import msgspec
+
+from capture.messages import CameraTransition
+from capture.words import CameraState
+from daemon.child import Child
+from daemon.eventplan import EventsPlan
+from daemon.lifecycle import Phase
+from daemon.logs import fields
+from daemon.sinks.jsonl import SightedTile
+from daemon.statistics import EventStatistics, SinkStatistics
+from events.messages import Away, EventsNotice, EventsReport, Follow, Leave, Seen, SeenFrame
+from events.words import Kind
+
+log = logging.getLogger(__name__)
+
+
+class EventForce:
+    """See the module. ``plan`` is what the process is to do; None where there is none."""
+
+    def __init__(self, plan: EventsPlan | None) -> None:
+        self._plan = plan
+        self.children = [Child(plan.spec)] if plan else []
+        """One, or none."""
+        self._taken = 0
+        self._dropped = 0
+        self._before: dict[tuple[str, str, Kind], int] = {}
+        """Of all earlier generations."""
+        self._report: EventsReport | None = None
+
+    def briefing(self) -> list[msgspec.Struct]:
+        """Return what a new generation is to be told."""
+        return [self._plan.setup, *(Follow(*each) for each in self._plan.rules.items())] if self._plan else []
+
+    def adopt(self, plan: EventsPlan | None) -> list[msgspec.Struct]:
+        """Go by this plan from now on; return what the process is to be told: who is the same is followed on."""
+        before = self._plan.rules if self._plan else {}
+        after = plan.rules if plan else {}
+        self._plan = plan
+        return [
+            *(Leave(camera) for camera in before.keys() - after.keys()),
+            *(Follow(camera, rules) for camera, rules in after.items() if before.get(camera) != rules),
+        ]
+
+    def offer(self, tiles: list[SightedTile]) -> None:
+        """Hand over answered tiles, or count them as dropped."""
+        frames = tuple(
+            SeenFrame(tile.camera, tile.captured_at, tile.captured_mono_s, tile.source_wh, tile.sightings)
+            for tile in tiles
+        )
+        for child in self.children if frames else ():
+            if child.life.phase is Phase.UP and child.send(Seen(frames)):
+                self._taken += len(frames)
+            else:
+                self._dropped += len(frames)
+
+    def note_transition(self, transition: CameraTransition) -> None:
+        """Take note of a camera that came up or went down."""
+        for child in self.children if transition.state is not CameraState.STREAMING else ():
+            child.send(Away(transition.camera))  # one that does not take it ends its tracks for want of frames
+
+    def note_report(self, report: EventsReport) -> None:
+        """Take note of what it counts."""
+        self._report = report
+
+    def note_notice(self, notice: EventsNotice) -> None:
+        """Write into the log what a person should know."""
+        log.log(logging.WARNING if notice.is_bad else logging.INFO, notice.message, extra=fields(**notice.fields))
+
+    def note_death(self) -> None:
+        """Its process has ended: keep what it counted."""
+        self._before, self._report = self._counts(), None
+
+    def statistics(self) -> SinkStatistics:
+        """Frames handed over, and those that were not taken."""
+        return SinkStatistics("events", self._taken, {"queue_full": self._dropped})
+
+    def events(self) -> EventStatistics | None:
+        """Return what has been counted; None where no events are wanted."""
+        if self._plan is None:
+            return None
+        report = self._report
+        return EventStatistics(
+            counts=self._counts(),
+            tracks=report.tracks if report else 0,
+            open_events=report.open_events if report else 0,
+            held=report.held if report else 0,
+            lost=report.lost if report else 0,
+            is_kept=report.is_kept if report else False,
+        )
+
+    def _counts(self) -> dict[tuple[str, str, Kind], int]:
+        counts = dict(self._before)
+        for each in self._report.counts if self._report else ():
+            key = (each.camera, each.label, each.kind)
+            counts[key] = counts.get(key, 0) + each.count
+        return counts
