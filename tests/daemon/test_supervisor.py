@@ -78,9 +78,9 @@ while True:
 """
 
 
-ANSWERING = "for slot_id in held: channel.send(answer(slot_id, int(time.monotonic() * 5) % 10**6))"
+ANSWERING = "for slot_id in held: channel.send(answer(slot_id, int((time.monotonic() - began_s) * 5) + 1))"
 """Lines of a worker that answers whatever is composed."""
-COMPOSING = "channel.send(report(int(time.monotonic() * 5) % 10**6))"
+COMPOSING = "channel.send(report(int((time.monotonic() - began_s) * 5) + 1))"
 """Lines of a capture process that composes five canvases a second."""
 
 
@@ -103,7 +103,7 @@ Play = Callable[..., Supervisor]
 @pytest.fixture
 def play(tmp_path: Path) -> Iterator[Play]:
     """Return a function that starts a supervisor of one capture process and some workers, each with its lines."""
-    (tmp_path / "actors.py").write_text(ACTORS)
+    (tmp_path / "actors.py").write_text(f"began_s = {time.monotonic()}\n{ACTORS}")
     started: list[Supervisor] = []
 
     def start(
