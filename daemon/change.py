@@ -13,6 +13,7 @@ from capture.messages import Assign, CameraSpec
 from daemon.child import ChildSpec
 from daemon.job import Job, Worker
 from daemon.orders import Difference
+from events.analyst import CameraRules
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +131,12 @@ def _difference(old: Job, job: Job) -> Difference:
             for name, assign in job.assignments.items()
             if name in old.assignments and _are_judged_anew(old.assignments[name], assign)
         ),
+        followed=tuple(name for name in both if _rules(old, name) != _rules(job, name)),
     )
+
+
+def _rules(job: Job, camera: str) -> CameraRules | None:
+    return job.events.rules.get(camera) if job.events else None
 
 
 def _are_judged_anew(old: Assign, new: Assign) -> bool:

@@ -29,6 +29,7 @@ _KINDS = {
     "opened": "mosaics opened",
     "closed": "mosaics closed",
     "judged": "mosaics with other labels, scores or priority",
+    "followed": "cameras with other rules for events",
 }
 
 

@@ -32,5 +32,5 @@ def plan_events(settings: Settings, roster: Roster, inherited: Mapping[str, str]
     return EventsPlan(
         ChildSpec(NAME, KIND, "events.process", inherited),
         EventsSetup(str(settings.state_dir / FOLDER), wanted.retention),
-        {camera.name: CameraRules() for camera in roster.enabled},
+        {camera.name: camera.rules for camera in roster.enabled},
     )

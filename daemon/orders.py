@@ -98,6 +98,8 @@ class Difference(msgspec.Struct, frozen=True):
     closed: tuple[str, ...] = ()
     judged: tuple[str, ...] = ()
     """Mosaics of which other labels, scores or priorities are wanted now."""
+    followed: tuple[str, ...] = ()
+    """Cameras whose events are made by other rules now."""
 
     def by_kind(self) -> dict[str, tuple[str, ...]]:
         """Return the names by kind, kinds without any left out."""

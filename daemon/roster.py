@@ -28,12 +28,15 @@ from daemon.problems import (
     problem_at,
 )
 from daemon.rosterdraft import Draft, Spot, drafts_of
+from daemon.rulefields import rules_of
 from daemon.secrets import Secret, SecretFault, SecretSources, expand
 from daemon.yamltext import YamlDocument
+from events.analyst import CameraRules
 from inference.labels import modern_label
 
 UNWRITTEN = Reading(decode=DecodeMode.ADAPTIVE)
 """How a camera is read whose roster says nothing of it."""
+NO_RULES = CameraRules()
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +66,8 @@ class Camera:
     priority: str = "normal"
     """low, normal or high."""
     reading: Reading = UNWRITTEN
+    rules: CameraRules = NO_RULES
+    """What its events are made of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +169,7 @@ class _Resolver:
             min_score=fields.min_score,
             priority=fields.priority,
             reading=msgspec.convert({key: getattr(fields, key) for key in Reading.__struct_fields__}, Reading),
+            rules=rules_of(fields.masks, fields.zones, fields.lines, fields.speed, fields.still_s),
         )
 
     def problems(self) -> Iterator[Problem]:
@@ -228,6 +234,13 @@ def _written_labels(drafts: Sequence[Draft]) -> Iterator[WrittenLabel]:
         for index, label in enumerate(block.body["labels"]):
             spot = block.spot("labels", index)
             yield WrittenLabel(label, spot.path, spot.place)
+    for kind in ("zones", "lines", "speed"):
+        rules = (draft.block(kind) for draft in drafts if getattr(draft.fields, kind))
+        for block in {block.spot(kind): block for block in rules}.values():
+            for name, rule in block.body[kind].items():
+                for index, label in enumerate(rule.get("labels", ())):
+                    spot = block.spot(kind, name, "labels", index)
+                    yield WrittenLabel(label, spot.path, spot.place)
 
 
 def _urls(drafts: Sequence[Draft]) -> tuple[dict[tuple[str, str], CameraUrl], list[Problem]]:

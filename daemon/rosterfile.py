@@ -13,6 +13,7 @@ from capture.grouping import is_automatic
 from capture.masks import Polygon, problem
 from daemon import globs
 from daemon.fieldtypes import Seconds, Strict, Switch, fault
+from daemon.rulefields import LineEntry, StretchEntry, ZoneEntry, tuples
 from daemon.secrets import Secret
 from inference.labels import modern_label
 
@@ -52,13 +53,6 @@ Labels = Annotated[
 ]
 
 
-def _masks(value: Any) -> Any:
-    """Lists become tuples, which strict types want."""
-    if isinstance(value, list):
-        return tuple(_masks(each) for each in value)
-    return float(value) if type(value) is int else value
-
-
 def _polygons(value: tuple[Polygon, ...]) -> tuple[Polygon, ...]:
     for number, polygon in enumerate(value):
         if wrong := problem(polygon):
@@ -66,7 +60,7 @@ def _polygons(value: tuple[Polygon, ...]) -> tuple[Polygon, ...]:
     return value
 
 
-Masks = Annotated[tuple[Polygon, ...], BeforeValidator(_masks), AfterValidator(_polygons)]
+Masks = Annotated[tuple[Polygon, ...], BeforeValidator(tuples), AfterValidator(_polygons)]
 
 
 def _include(value: Any) -> Any:
@@ -131,10 +125,23 @@ class CameraDefaults(Strict):
         default="none", description="What decodes: none is the CPU; where the hardware is not there, it is the CPU too."
     )
     masks: Masks = Field(
-        default=(), description="Polygons in which motion does not count; corners are [x, y], 0 to 1 of the picture."
+        default=(),
+        description="Polygons in which motion does not count, and from which no events come; corners are [x, y], 0 to "
+        "1 of the picture.",
     )
     frozen_s: Seconds = Field(
         default=60.0, description="Seconds of one and the same picture after which the camera counts as frozen."
+    )
+    still_s: Seconds = Field(
+        default=10.0, description="Events: who has not moved for so many seconds is quiet until it moves."
+    )
+    zones: Mapping[Name, ZoneEntry] = Field(
+        default={},
+        description="Events: parts of the picture by name. With zones, lines or speed only who satisfies one is told.",
+    )
+    lines: Mapping[Name, LineEntry] = Field(default={}, description="Events: lines whose crossings are counted.")
+    speed: Mapping[Name, StretchEntry] = Field(
+        default={}, description="Events: measured stretches of road, on which speed and headway are taken."
     )
 
 

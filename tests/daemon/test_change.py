@@ -14,12 +14,12 @@ Cameras = dict[str, str]
 """Keys of each camera, as the roster has them, by name."""
 
 
-def job_of(cameras: Cameras, previous: tuple[MosaicPlan, ...] = ()) -> Job:
+def job_of(cameras: Cameras, previous: tuple[MosaicPlan, ...] = (), settings: str = "") -> Job:
     lines = "".join(f"  {name}: {{url: 'rtsp://h/{name}'{keys}}}\n" for name, keys in cameras.items())
     roster = roster_of(f"cameras:\n{lines}" if lines else "cameras: {}\n")
     plans = plan_groups(roster, previous)
     plan = Plan((W1,))
-    return plan_job(settings_of(), roster, plans, plan, labels=["dog"], runs=RUNS, cores=2, environ=ENVIRON)
+    return plan_job(settings_of(settings), roster, plans, plan, labels=["dog"], runs=RUNS, cores=2, environ=ENVIRON)
 
 
 def change(before: Cameras | Job, after: Cameras) -> Change:
@@ -40,6 +40,19 @@ def test_the_same_roster_changes_nothing():
     assert found.difference == Difference()
     assert found.openings == found.closings == {}
     assert found.job.openings == job_of(plain(6)).openings
+
+
+def test_other_rules_for_events_leave_the_cameras_their_readers():
+    settings = "events: {enabled: true}"
+    old = job_of(plain(3), settings=settings)
+    line = "lines: {gate: {start: [0, 0], end: [1, 1]}}"
+    new = job_of(plain(3) | {"c2": f", {line}"}, old.plans, settings)
+    found = plan_change(old, new)
+    assert found.difference == Difference(followed=("c2",))
+    assert found.openings == found.closings == {}
+    assert found.job.events is not None
+    assert [each.name for each in found.job.events.rules["c2"].lines] == ["gate"]
+    assert change(plain(3), plain(3) | {"c2": f", {line}"}).difference == Difference(), "no events are wanted"
 
 
 def test_one_added_and_one_changed_leave_all_others_their_readers():

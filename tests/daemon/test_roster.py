@@ -396,3 +396,56 @@ def test_any_text_gives_a_roster_or_errors(text: str, url: str) -> None:
     shown(text, SOURCES)
     shown(f"cameras: {{a: {{url: {url}}}}}", SOURCES)
     shown(f"cameras: {{a: {{url: 'rtsp://{url.replace(chr(39), '')}'}}}}", SOURCES)
+
+
+ZONE = "{corners: [[0, 0.5], [1, 0.5], [1, 1]], labels: [motorbike], dwell_s: 2}"
+LINE = "{start: [0, 0], end: [1, 1], to_right: in, to_left: out}"
+STRETCH = "{corners: [[0, 1], [1, 1], [0.7, 0.2], [0.3, 0.2]], width_m: 3.5, length_m: 20}"
+RULES = f"zones: {{door: {ZONE}}}, lines: {{gate: {LINE}}}, speed: {{lane: {STRETCH}}}"
+
+
+def test_the_rules_of_events_are_read() -> None:
+    found = camera(f"{{url: 'rtsp://h/', masks: [[[0, 0], [1, 0], [1, 0.1]]], still_s: 20, {RULES}}}").rules
+    [zone], [line], [stretch] = found.zones, found.lines, found.stretches
+    assert (zone.name, zone.corners, zone.labels) == (
+        "door",
+        ((0.0, 0.5), (1.0, 0.5), (1.0, 1.0)),
+        frozenset({"motorcycle"}),
+    )
+    assert (zone.dwell_s, zone.loiter_s) == (2.0, None)
+    assert (line.name, line.start, line.end, line.to_right, line.to_left) == ("gate", (0, 0), (1, 1), "in", "out")
+    assert (stretch.name, stretch.width_m, stretch.length_m) == ("lane", 3.5, 20)
+    assert (found.masks, found.still_s) == ((((0.0, 0.0), (1.0, 0.0), (1.0, 0.1)),), 20.0)
+
+
+@pytest.mark.parametrize(
+    ("rule", "wrong"),
+    [
+        (
+            "zones: {door: {corners: [[0, 0], [1, 1]]}}",
+            "cameras.gate.zones.door.corners: a polygon needs three corners",
+        ),
+        (
+            "zones: {door: {corners: [[0, 0], [1, 2], [1, 1]]}}",
+            "cameras.gate.zones.door.corners: a corner lies from 0,0",
+        ),
+        ("zones: {door: {dwell_s: 1}}", "cameras.gate.zones.door.corners: missing key 'corners'"),
+        ("zones: {'a b': {corners: [[0, 0], [1, 0], [1, 1]]}}", "a name is 1 to 63 letters"),
+        ("lines: {gate: {start: [0, 0], end: [0, 0]}}", "cameras.gate.lines.gate: the line ends where it starts"),
+        ("lines: {gate: {start: [0, 0], end: [0, 2]}}", "cameras.gate.lines.gate.end: a point lies from 0,0"),
+        (
+            "speed: {lane: {corners: [[0, 0], [1, 1], [1, 0], [0, 1]], width_m: 3, length_m: 9}}",
+            "cameras.gate.speed.lane.corners: these are no rectangle's corners in turn",
+        ),
+    ],
+)
+def test_a_rule_that_cannot_be_is_told_with_its_place(rule: str, wrong: str) -> None:
+    [found] = problems(f"{{url: 'rtsp://h/', {rule}}}")
+    assert wrong in found
+
+
+def test_labels_of_rules_are_checked_against_the_model() -> None:
+    roster, _ = parse(f"cameras:\n  gate: {{url: 'rtsp://h/', {RULES.replace('motorbike', 'dragon')}}}\n")
+    assert roster is not None
+    [problem] = check_labels(roster, COCO)
+    assert "cameras.gate.zones.door.labels[0]: the model has no label 'dragon'" in str(problem)

@@ -18,7 +18,7 @@ REQUIRED = {("model", "name")}
 
 
 def leaves(values: object, path: KeyPath = ()) -> Iterator[tuple[KeyPath, object]]:
-    if isinstance(values, dict):
+    if isinstance(values, dict) and values:
         for key, value in values.items():
             yield from leaves(value, (*path, key))
     else:
