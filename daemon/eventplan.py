@@ -2,12 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from daemon.child import ChildSpec
 from daemon.roster import Roster
 from daemon.settings import Settings
 from events.analyst import CameraRules
-from events.messages import EventsSetup
+from events.messages import DATABASE, EventsSetup
 
 NAME = "e1"
 KIND = "events"
@@ -22,6 +23,11 @@ class EventsPlan:
     spec: ChildSpec
     setup: EventsSetup
     rules: Mapping[str, CameraRules]
+
+
+def events_database(settings: Settings) -> Path | None:
+    """Return where events are kept; None where none are wanted."""
+    return settings.state_dir / FOLDER / DATABASE if settings.events.enabled else None
 
 
 def plan_events(settings: Settings, roster: Roster, inherited: Mapping[str, str]) -> EventsPlan | None:

@@ -21,6 +21,7 @@ from capture.exits import ExitCode
 from capture.grouping import MosaicPlan
 from daemon.access import make_access
 from daemon.api import make_api
+from daemon.apievents import make_events
 from daemon.apiorders import make_orders
 from daemon.check import model_labels
 from daemon.configuration import Configuration, Origin, configure, load_grouping, remember, save_grouping
@@ -33,6 +34,7 @@ from daemon.devices import (
     plan_workers,
     run_inventory,
 )
+from daemon.eventplan import events_database
 from daemon.filewatch import FileWatch
 from daemon.httpsettings import find_token
 from daemon.inbox import Inbox
@@ -197,6 +199,7 @@ def _serve(
         routers=[
             make_api(lambda: supervisor.statistics, recent, pictures, version("mosaicd")),
             make_orders(inbox.order),
+            make_events(events_database(settings)),
             make_page(),
             *([make_login(token)] if token else []),
         ],

@@ -7,6 +7,9 @@ from events.analyst import CameraRules
 from events.retention import Retention
 from events.words import Kind
 
+DATABASE = "events.sqlite"
+"""In the folder of events, for whoever reads them."""
+
 # --- supervisor -> events --------------------------------------------------------------------------------------------
 
 

@@ -16,7 +16,18 @@ from capture.exits import ExitCode
 from capture.messages import Ready, Stop
 from events.analyst import Analyst, CameraRules
 from events.keeping import Keeping
-from events.messages import Away, EventCount, EventsNotice, EventsReport, EventsSetup, Follow, Leave, Seen, ToEvents
+from events.messages import (
+    DATABASE,
+    Away,
+    EventCount,
+    EventsNotice,
+    EventsReport,
+    EventsSetup,
+    Follow,
+    Leave,
+    Seen,
+    ToEvents,
+)
 from events.sinks.courier import Courier
 from events.sinks.jsonl import POLICY, EventLines
 from events.words import ID_BITS, Batch, Ending, Kind, Notice
@@ -26,7 +37,6 @@ LOOK_S = 0.2
 TICK_S = 1.0
 """How often time passes for cameras from which nothing comes, and how often it is reported."""
 STOP_S = 3.0
-DATABASE = "events.sqlite"
 MEDIA = "media"
 
 

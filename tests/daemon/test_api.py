@@ -60,7 +60,7 @@ def test_status_is_the_whole_snapshot(site: Site) -> None:
     status, found = site.get("/api/v1/status")
     assert status == 200
     assert (found["version"], found["words"], found["is_ready"]) == ("1.2.3", SNAPSHOT.words, SNAPSHOT.is_ready)
-    assert [each["name"] for each in found["processes"]] == ["capture-0", "cpu-0"]
+    assert [each["name"] for each in found["processes"]] == ["capture-0", "cpu-0", "e1"]
     assert found["notices"] == ["running on the last good roster"]
     front = found["cameras"][0]
     shown = SNAPSHOT.cameras[0]

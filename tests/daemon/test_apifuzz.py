@@ -5,6 +5,7 @@ error, no status, type or shape that is not documented. The events have no end, 
 """
 
 from collections.abc import Iterator
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -15,7 +16,10 @@ from schemathesis import GenerationMode
 
 from daemon.access import judge, make_access
 from daemon.guard import asked_of
+from events.store import Store
+from events.words import Batch, Count
 from tests.daemon.test_guard import TOKEN, Site, serving
+from tests.events.sample import NIGHT, event
 
 pytestmark = pytest.mark.slow
 
@@ -29,8 +33,11 @@ ENDLESS = "/api/v1/stream"
 
 
 @pytest.fixture(scope="module")
-def site() -> Iterator[Site]:
-    with serving() as site:
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    path = tmp_path_factory.mktemp("events") / "events.sqlite"
+    with closing(Store(path, NIGHT, print)) as store:
+        store.keep(Batch((event(),), counts=(Count("yard", "gate", "in", "person", NIGHT),)), NIGHT)
+    with serving(events=path) as site:
         yield site
 
 

@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 
 from daemon.access import Access, make_access
 from daemon.api import make_api
+from daemon.apievents import make_events
 from daemon.apiorders import make_orders
 from daemon.cli import app as cli
 from daemon.inbox import Inbox
@@ -85,12 +86,15 @@ class Site:
 
 @contextmanager
 def serving(
-    access: Access = LOCAL, token: Secret | None = None, reply: Callable[[Request], Reply] = answer
+    access: Access = LOCAL,
+    token: Secret | None = None,
+    reply: Callable[[Request], Reply] = answer,
+    events: Path | None = None,
 ) -> Iterator[Site]:
     """Serve the app that `mosaicd run` serves."""
     inbox, ended, site = Inbox(), threading.Event(), Site()
     routers = [make_api(lambda: SNAPSHOT, Recent(), Pictures(), "1.2.3"), make_orders(inbox.order), make_page()]
-    routers += [make_login(token)] if token else []
+    routers += [make_events(events), *([make_login(token)] if token else [])]
     app = make_app(lambda: SNAPSHOT, lambda: b"mosaicd_up 1\n", lambda: 0.0, routers=routers, access=access)
 
     def serve_desk() -> None:

@@ -1,0 +1,125 @@
+"""Events over HTTP: pages of them, one of them, and how many crossed which line in which hour.
+
+Reads the database that the process of events writes, in a thread of the HTTP server; it is never in the writer's way.
+"""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+from fastapi import APIRouter, HTTPException, Query
+from pydantic import BaseModel, ConfigDict
+
+from daemon.api import PROBLEMS, Fault
+from events.database import UnavailableError
+from events.reading import MAX_PAGE, EventReader, HourCount, Wanted
+from events.words import document, stamp
+
+A = TypeVar("A")
+
+_FAULTS: dict[int | str, dict[str, Any]] = {
+    404: {"model": Fault, "description": "There is no such event, or no events are wanted."},
+    503: {"model": Fault, "description": "The database cannot be read just now."},
+}
+_FIRST = datetime(1, 1, 1, tzinfo=UTC).timestamp()
+_LAST = datetime(9999, 12, 31, tzinfo=UTC).timestamp()
+
+
+class KeptEvent(BaseModel):
+    """One visit of one object, as a line of ``events.jsonl`` has it."""
+
+    model_config = ConfigDict(extra="allow")
+    id: str
+    camera: str
+    label: str
+    kind: str
+    started_at: str
+    ended_at: str | None
+    best_score: float
+
+
+class EventPage(BaseModel):
+    """Some events, the newest first."""
+
+    events: tuple[KeptEvent, ...]
+    cursor: str | None
+    """Give it to get those that follow; null where there are none."""
+
+
+class Crossings(BaseModel):
+    """So many crossed a line in one direction in one hour."""
+
+    camera: str
+    line: str
+    direction: str
+    label: str
+    hour_at: str
+    count: int
+
+
+def make_events(database: Path | None) -> APIRouter:
+    """Return the routes; ``database`` is None where no events are wanted."""
+    api = APIRouter(prefix="/api/v1", tags=["v1"], responses={**PROBLEMS, **_FAULTS})
+
+    def ask(question: Callable[[EventReader], A]) -> A:
+        if database is None:
+            raise HTTPException(404, "no events are wanted: set events.enabled in the settings")
+        try:
+            with EventReader(database) as reader:
+                return question(reader)
+        except UnavailableError as error:
+            raise HTTPException(503, f"events cannot be read just now: {error}") from error
+
+    @api.get("/events")
+    def events(
+        *,
+        camera: Annotated[str | None, Query(description="Of this camera alone.")] = None,
+        label: Annotated[str | None, Query(description="Of this label alone.")] = None,
+        zone: Annotated[str | None, Query(description="That entered this zone.")] = None,
+        since: Annotated[datetime | None, Query(description="That began then or later; without a zone, UTC.")] = None,
+        until: Annotated[datetime | None, Query(description="That began before then.")] = None,
+        cursor: Annotated[str | None, Query(max_length=200, description="As the page before gave it.")] = None,
+        limit: Annotated[int, Query(ge=1, le=MAX_PAGE)] = 50,
+    ) -> EventPage:
+        """Events that were kept, the newest first."""
+        wanted = Wanted(camera, label, zone, _moment(since) if since else None, _moment(until) if until else None)
+        page = ask(lambda reader: reader.page(wanted, limit, cursor))
+        return EventPage(events=tuple(KeptEvent(**document(each)) for each in page.events), cursor=page.cursor)
+
+    @api.get("/events/{id}")
+    def event(id: str) -> KeptEvent:  # noqa: A002 - the path's own word
+        """One event."""
+        found = ask(lambda reader: reader.event(id))
+        if found is None:
+            raise HTTPException(404, "there is no such event")
+        return KeptEvent(**document(found))
+
+    @api.get("/crossings")
+    def crossings(
+        since: Annotated[datetime, Query(description="From the hour that holds this moment on.")],
+        until: Annotated[datetime | None, Query(description="To the hour that holds this one; now.")] = None,
+        camera: Annotated[str | None, Query(description="Of this camera alone.")] = None,
+    ) -> tuple[Crossings, ...]:
+        """How many crossed which line in which hour; hours without any are absent."""
+        first, last = _moment(since), _moment(until or datetime.now(UTC))
+        return tuple(map(_crossings, ask(lambda reader: reader.crossings(first, last, camera))))
+
+    return api
+
+
+def _moment(at: datetime) -> float:
+    """Seconds since 1970, within the years 1 to 9999 of UTC."""
+    seconds = (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()
+    return max(_FIRST, min(_LAST, seconds))
+
+
+def _crossings(count: HourCount) -> Crossings:
+    return Crossings(
+        camera=count.camera,
+        line=count.line,
+        direction=count.direction,
+        label=count.label,
+        hour_at=stamp(count.hour_at),
+        count=count.count,
+    )
