@@ -104,6 +104,11 @@ class Crew:
         self._start_ticks: dict[str, int] = {}
         """CPU time of children that are starting, when it last changed."""
 
+    @property
+    def policies(self) -> list[Policy]:
+        """One for each kind of child that there is."""
+        return [self._policies[kind] for kind in sorted({child.spec.kind for child in self.children})]
+
     def watch(self, fd: int, drain: Callable[[], object]) -> None:
         """Let a descriptor that becomes readable end the wait; ``drain`` makes it unreadable again."""
         self._selector.register(fd, selectors.EVENT_READ, drain)

@@ -143,8 +143,8 @@ class Supervisor:
         try:
             while not self._stop_asked:
                 self.turn()
-            # First those that capture, then the workers; then ``after_s`` for whatever its owner has still to end.
-            within_s = sum(policy.stop_timeout_s for policy in self._job.policies.values())
+            # One kind of child after the other; then ``after_s`` for whatever its owner has still to end.
+            within_s = sum(policy.stop_timeout_s for policy in self._crew.policies)
             self._herald.stopping(within_s + self._after_s)
             while not self._have_stopped():
                 self.turn()

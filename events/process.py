@@ -36,7 +36,8 @@ from events.writer import Delivered, EventWriter
 LOOK_S = 0.2
 TICK_S = 1.0
 """How often time passes for cameras from which nothing comes, and how often it is reported."""
-STOP_S = 3.0
+STOP_S = 2.0
+"""For each of four steps: all of them in less than a child may take to stop."""
 MEDIA = "media"
 
 

@@ -229,7 +229,7 @@ def test_what_a_person_orders(make):
     os.kill(site.daemon.process.pid, signal.SIGHUP)
     wait_until(lambda: site.result() == (2, 0, 1), "SIGHUP reads it again", SOON_S)
     told = site.reload("--json")
-    kinds = ("added", "removed", "changed", "moved", "opened", "closed", "judged")
+    kinds = ("added", "removed", "changed", "moved", "opened", "closed", "judged", "followed")
     assert json.loads(told.stdout) == {"is_trial": False} | {kind: [] for kind in kinds}
     assert site.connects() == dict.fromkeys(NAMES[:3], 1.0)
     assert "cam-03" not in {s.labels.get("camera") for s in site.daemon.metrics()}, "a removed camera's series are gone"
