@@ -103,6 +103,8 @@ def analyzed(daemon: Daemon) -> dict[str, float]:
 
 def test_a_camera_that_crashes_its_process_twice_is_held_and_nobody_else(daemon: Daemon):
     wait_until(lambda: min(analyzed(daemon).values()) > 0, "all cameras are up (not all are asked at once)", BACK_S)
+    # Frames are counted as they are answered, connects as they are reported, once a second.
+    wait_until(lambda: min(daemon.by("camera", "mosaicd_camera_connects_total").values()) > 0, "all have reported")
     children = daemon.children()
     began = time.time()
     connects = daemon.by("camera", "mosaicd_camera_connects_total")
