@@ -132,6 +132,7 @@ def test_a_camera_is_switched_off_and_on_by_the_keyboard_and_no_other_loses_a_fr
         return {what: {name: values[name] for name in OTHERS} for what, values in found.items()}
 
     wait_until(lambda: daemon.total("mosaicd_camera_up") == 5, "five are up")
+    wait_until(lambda: min(counted()["connects"].values()) > 0, "they have been reported")
     before, lay = counted(), places()
     expect = playwright.expect
     page.on("dialog", lambda dialog: dialog.accept())
