@@ -3,13 +3,14 @@
 Reads the database that the process of events writes, in a thread of the HTTP server; it is never in the writer's way.
 """
 
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 from fastapi import APIRouter, HTTPException, Query
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, BeforeValidator, ConfigDict
 
 from daemon.api import PROBLEMS, Fault
 from events.database import UnavailableError
@@ -22,6 +23,17 @@ _FAULTS: dict[int | str, dict[str, Any]] = {
     404: {"model": Fault, "description": "There is no such event, or no events are wanted."},
     503: {"model": Fault, "description": "The database cannot be read just now."},
 }
+
+
+def _written(value: object) -> object:
+    """As ISO 8601 has it with hyphens: a bare number would be taken for seconds since 1970."""
+    if isinstance(value, str) and re.match(r"\d{4}-", value):
+        return value
+    raise ValueError("should be a time such as 2026-11-30T02:13:05Z")
+
+
+Moment = Annotated[datetime, BeforeValidator(_written)]
+
 _FIRST = datetime(1, 1, 1, tzinfo=UTC).timestamp()
 _LAST = datetime(9999, 12, 31, tzinfo=UTC).timestamp()
 
@@ -77,8 +89,8 @@ def make_events(database: Path | None) -> APIRouter:
         camera: Annotated[str | None, Query(description="Of this camera alone.")] = None,
         label: Annotated[str | None, Query(description="Of this label alone.")] = None,
         zone: Annotated[str | None, Query(description="That entered this zone.")] = None,
-        since: Annotated[datetime | None, Query(description="That began then or later; without a zone, UTC.")] = None,
-        until: Annotated[datetime | None, Query(description="That began before then.")] = None,
+        since: Annotated[Moment | None, Query(description="That began then or later; without a zone, UTC.")] = None,
+        until: Annotated[Moment | None, Query(description="That began before then.")] = None,
         cursor: Annotated[str | None, Query(max_length=200, description="As the page before gave it.")] = None,
         limit: Annotated[int, Query(ge=1, le=MAX_PAGE)] = 50,
     ) -> EventPage:
@@ -97,8 +109,8 @@ def make_events(database: Path | None) -> APIRouter:
 
     @api.get("/crossings")
     def crossings(
-        since: Annotated[datetime, Query(description="From the hour that holds this moment on.")],
-        until: Annotated[datetime | None, Query(description="To the hour that holds this one; now.")] = None,
+        since: Annotated[Moment, Query(description="From the hour that holds this moment on.")],
+        until: Annotated[Moment | None, Query(description="To the hour that holds this one; now.")] = None,
         camera: Annotated[str | None, Query(description="Of this camera alone.")] = None,
     ) -> tuple[Crossings, ...]:
         """How many crossed which line in which hour; hours without any are absent."""

@@ -80,6 +80,13 @@ def test_events_are_narrowed(get: Get, query: dict[str, str], expected: list[Any
     assert ids(get("events", **query)) == [each.id for each in expected]
 
 
+@pytest.mark.parametrize("since", ["1796004785", "yesterday", ""])
+def test_what_is_no_time_is_refused(get: Get, since: str) -> None:
+    status, found = get("events", since=since)
+    assert status == 422
+    assert "should be a time such as 2026-11-30T02:13:05Z" in found["detail"][0]["msg"]
+
+
 def test_one_event(get: Get) -> None:
     assert get(f"events/{ENDED.id}") == (200, json.loads(line(ENDED)))
     assert get("events/nothing") == (404, {"detail": "there is no such event"})
