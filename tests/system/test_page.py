@@ -59,7 +59,7 @@ def test_mosaics_cameras_and_workers_are_shown_live(page, daemon: Daemon):
     for mosaic in ("m1", "m2"):
         image = page.locator(f"#mosaic-{mosaic} img")
         expect(image).to_have_attribute("src", re.compile("^blob:"), timeout=SEEN_MS)
-        assert image.evaluate("image => image.decode().then(() => image.naturalWidth)") == 832
+        expect(image).to_have_js_property("naturalWidth", 832, timeout=SEEN_MS)  # between two pictures it has none
         before = image.get_attribute("src")
         expect(image).not_to_have_attribute("src", before, timeout=SEEN_MS)
     expect(page.locator("#camera-rows tr")).to_have_count(6)
