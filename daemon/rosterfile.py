@@ -13,9 +13,8 @@ from capture.grouping import is_automatic
 from capture.masks import Polygon, problem
 from daemon import globs
 from daemon.fieldtypes import Seconds, Strict, Switch, fault
-from daemon.rulefields import LineEntry, StretchEntry, ZoneEntry, tuples
+from daemon.rulefields import LineEntry, StretchEntry, Words, ZoneEntry, modern, tuples
 from daemon.secrets import Secret
-from inference.labels import modern_label
 
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$"
 
@@ -41,16 +40,12 @@ def _labels(value: Any) -> Any:
 def _some_labels(value: tuple[str, ...]) -> tuple[str, ...]:
     if not value:
         raise fault("an empty list would drop every sighting", "leave the key out for all labels")
-    return tuple(dict.fromkeys(modern_label(label) for label in value))
+    return modern(value)
 
 
 Name = Annotated[str, AfterValidator(_name), WithJsonSchema({"type": "string", "pattern": NAME_PATTERN})]
 MosaicName = Annotated[Name, AfterValidator(_mosaic)]
-Labels = Annotated[
-    tuple[Annotated[str, Field(min_length=1, max_length=64)], ...],
-    BeforeValidator(_labels),
-    AfterValidator(_some_labels),
-]
+Labels = Annotated[Words, BeforeValidator(_labels), AfterValidator(_some_labels)]
 
 
 def _polygons(value: tuple[Polygon, ...]) -> tuple[Polygon, ...]:

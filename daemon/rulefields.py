@@ -43,25 +43,20 @@ def _rectangle(value: Four) -> Four:
     return value
 
 
-def _labels(value: tuple[str, ...]) -> tuple[str, ...]:
+def modern(value: tuple[str, ...]) -> tuple[str, ...]:
+    """Return labels in modern words, each once."""
     return tuple(dict.fromkeys(modern_label(label) for label in value))
 
 
 _POINT_SCHEMA = {"type": "array", "items": {"type": "number", "minimum": 0, "maximum": 1}, "minItems": 2, "maxItems": 2}
 _POINTS_SCHEMA = WithJsonSchema({"type": "array", "items": _POINT_SCHEMA, "minItems": 3})
 Corners = Annotated[Polygon, BeforeValidator(tuples), AfterValidator(_corners), _POINTS_SCHEMA]
-FourCorners = Annotated[
-    Four,
-    BeforeValidator(tuples),
-    AfterValidator(_rectangle),
-    _POINTS_SCHEMA,
-]
+FourCorners = Annotated[Four, BeforeValidator(tuples), AfterValidator(_rectangle), _POINTS_SCHEMA]
 Point = Annotated[
     tuple[float, float], BeforeValidator(tuples), AfterValidator(_point), WithJsonSchema(dict(_POINT_SCHEMA))
 ]
-RuleLabels = Annotated[
-    tuple[Annotated[str, Field(min_length=1, max_length=64)], ...], BeforeValidator(tuples), AfterValidator(_labels)
-]
+Words = tuple[Annotated[str, Field(min_length=1, max_length=64)], ...]
+RuleLabels = Annotated[Words, BeforeValidator(tuples), AfterValidator(modern)]
 Direction = Annotated[str, Field(min_length=1, max_length=63, pattern=r"^[A-Za-z0-9][A-Za-z0-9_ -]*$")]
 
 
