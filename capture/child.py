@@ -11,11 +11,12 @@ import select
 import signal
 import socket
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from capture.channel import Channel
+from capture.channel import Channel, ChannelClosedError
 from capture.exits import ExitCode
 from capture.messages import FromSupervisor, LastWords
 
@@ -50,6 +51,19 @@ def adopt(description: str, receives: Any = FromSupervisor) -> Childhood:
         sys.exit(ExitCode.ORPHANED)
     faulthandler.enable(all_threads=False)  # of dozens, the one that crashed is the one to tell
     return Childhood(arguments.name, Channel(socket.socket(fileno=arguments.fd), receives))
+
+
+def live(born: Childhood, run: Callable[[Channel[Any]], ExitCode]) -> None:
+    """Run until the child is told to stop, or its supervisor is gone, or it dies of a bug; then end this process."""
+    try:
+        code = run(born.channel)
+    except ChannelClosedError:
+        code = ExitCode.ORPHANED
+    except Exception as error:  # noqa: BLE001 - the top of the process: report and end
+        leave(born.channel, ExitCode.BROKEN, f"{type(error).__name__}: {error}")
+        return
+    # At once: threads blocked in a library would keep the interpreter waiting for their timeouts.
+    leave(born.channel, code, "")
 
 
 def wait_readable(fds: list[int], timeout_s: float) -> list[int]:

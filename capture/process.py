@@ -16,8 +16,8 @@ from typing import Any
 from msgspec import structs
 
 from capture.camerastate import Condition
-from capture.channel import Channel, ChannelClosedError
-from capture.child import adopt, leave, memory_mib, wait_readable
+from capture.channel import Channel
+from capture.child import adopt, leave, live, memory_mib, wait_readable
 from capture.compositor import Compositor, MosaicComposer
 from capture.exits import ExitCode
 from capture.layout import Canvas
@@ -240,15 +240,7 @@ def main() -> None:
     born = adopt("A capture process of mosaicd; started by its supervisor.")
     # A thread that died of a bug must not be missed: the process ends, and its successor has all its threads.
     threading.excepthook = lambda death: leave(born.channel, ExitCode.BROKEN, _obituary(death))
-    try:
-        code = run(born.channel)
-    except ChannelClosedError:
-        code = ExitCode.ORPHANED
-    except Exception as error:  # noqa: BLE001 - the top of the process: report and end
-        leave(born.channel, ExitCode.BROKEN, f"{type(error).__name__}: {error}")
-        return
-    # Readers blocked in FFmpeg would keep the interpreter waiting for their timeouts.
-    leave(born.channel, code, "")
+    live(born, run)
 
 
 if __name__ == "__main__":

@@ -58,7 +58,7 @@ class Analyst:
     def __init__(
         self, camera: str, rules: CameraRules, draw: Callable[[], int], policy: LifePolicy | None = None
     ) -> None:
-        self._rules = rules
+        self.rules = rules
         self.tracker = Tracker()
         self._judge = Rules(rules.zones, rules.lines, rules.still_s)
         self._meters: list[SpeedMeter] = []
@@ -75,7 +75,7 @@ class Analyst:
         if source_wh != self._source_wh:
             before = self._live(TrackUpdate(ended=self.tracker.close()), at_s, at)
             self._resize(source_wh)
-        seen = [each for each in sightings if not is_masked(self._rules.masks, each.box, source_wh)]
+        seen = [each for each in sightings if not is_masked(self.rules.masks, each.box, source_wh)]
         update = self.tracker.update(
             at_s,
             np.array([each.box for each in seen], np.float64).reshape(-1, 4),
@@ -100,8 +100,8 @@ class Analyst:
     def _resize(self, source_wh: tuple[int, int]) -> None:
         """The picture has another size: what was measured in its pixels begins anew."""
         self._source_wh = source_wh
-        self._judge = Rules(self._rules.zones, self._rules.lines, self._rules.still_s)
-        self._meters = [SpeedMeter(stretch, source_wh) for stretch in self._rules.stretches] if any(source_wh) else []
+        self._judge = Rules(self.rules.zones, self.rules.lines, self.rules.still_s)
+        self._meters = [SpeedMeter(stretch, source_wh) for stretch in self.rules.stretches] if any(source_wh) else []
 
     def _live(self, update: TrackUpdate, at_s: float, at: float) -> Batch:
         for happening in self._judge.judge(update, self._source_wh):
@@ -157,5 +157,5 @@ class Analyst:
             speed=doings.speed,
             headway=doings.headway,
             is_stationary=doings.is_stationary,
-            is_wanted=doings.is_wanted or self._rules.wants_all,
+            is_wanted=doings.is_wanted or self.rules.wants_all,
         )

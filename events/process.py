@@ -10,11 +10,11 @@ from collections import Counter, defaultdict
 from pathlib import Path
 from typing import Any
 
-from capture.channel import Channel, ChannelClosedError
-from capture.child import adopt, leave, memory_mib, wait_readable
+from capture.channel import Channel
+from capture.child import adopt, live, memory_mib, wait_readable
 from capture.exits import ExitCode
 from capture.messages import Ready, Stop
-from events.analyst import Analyst, CameraRules
+from events.analyst import Analyst
 from events.keeping import Keeping
 from events.messages import (
     DATABASE,
@@ -64,7 +64,6 @@ class EventsProcess:
             )
         ]
         self._analysts: dict[str, Analyst] = {}
-        self._rules: dict[str, CameraRules] = {}
         self._counts: defaultdict[tuple[str, str], Counter[Kind]] = defaultdict(Counter)
         self._frames = 0
         self._steps = 0
@@ -81,14 +80,13 @@ class EventsProcess:
         """Carry out one message; return False for Stop."""
         match message:
             case Follow(camera, rules):
-                if self._rules.get(camera) != rules:
+                before = self._analysts.get(camera)
+                if before is None or before.rules != rules:
                     self._end(camera, Ending.STOPPED)
-                    self._rules[camera] = rules
                     self._analysts[camera] = Analyst(camera, rules, lambda: secrets.randbits(ID_BITS))
             case Leave(camera):
                 self._end(camera, Ending.STOPPED)
                 self._analysts.pop(camera, None)
-                self._rules.pop(camera, None)
             case Away(camera):
                 self._end(camera, Ending.CAMERA_DOWN)
             case Seen(frames):
@@ -178,15 +176,7 @@ def run(channel: Channel[Any]) -> ExitCode:
 
 def main() -> None:
     """Entry point of ``python -m events.process``."""
-    born = adopt("The process of events of mosaicd; started by its supervisor.", ToEvents)
-    try:
-        code = run(born.channel)
-    except ChannelClosedError:
-        code = ExitCode.ORPHANED
-    except Exception as error:  # noqa: BLE001 - the top of the process: report and end
-        leave(born.channel, ExitCode.BROKEN, f"{type(error).__name__}: {error}")
-        return
-    leave(born.channel, code, "")
+    live(adopt("The process of events of mosaicd; started by its supervisor.", ToEvents), run)
 
 
 if __name__ == "__main__":
