@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import Final
 
 from events.database import ReadOnlyFile, UnavailableError
+from events.mediapaths import SUFFIXES
 from events.retention import DAY_S, Cause, KeptFile, Retention, removals, surplus_rows
-from events.store import FILES, HOUR_S, MediaFile, MediaKind, Store, files_of
+from events.store import FILES, HOUR_S, MediaFile, Store, files_of
 from events.words import Notice
 
 EVERY_S: Final = 60.0
@@ -29,7 +30,7 @@ DOUBT_S: Final = 3_600.0
 SLICE: Final = 2_000
 """Rows deleted in one transaction, so that events do not wait for it."""
 _VACUUM_PAGES: Final = 4_000
-_KINDS: Final[dict[str, MediaKind]] = {".jpg": "snapshot", ".mp4": "clip"}
+_KINDS: Final = {suffix: kind for kind, suffix in SUFFIXES.items()}
 
 
 @dataclass(frozen=True, slots=True)

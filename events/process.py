@@ -16,6 +16,7 @@ from capture.exits import ExitCode
 from capture.messages import Ready, Stop
 from events.analyst import Analyst
 from events.keeping import Keeping
+from events.mediapaths import MEDIA
 from events.messages import (
     DATABASE,
     Away,
@@ -38,7 +39,6 @@ TICK_S = 1.0
 """How often time passes for cameras from which nothing comes, and how often it is reported."""
 STOP_S = 2.0
 """For each of four steps: all of them in less than a child may take to stop."""
-MEDIA = "media"
 
 
 class EventsProcess:

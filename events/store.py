@@ -11,18 +11,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from math import isfinite
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 
 from events import outbox
 from events.database import failure_of, is_in_place, open_database
+from events.mediapaths import MediaKind
 from events.retention import KeptFile
 from events.words import Batch, Count, Ending, Event, Kind, Notice, TrackSummary, document, pack, unpack
 
 HOUR_S = 3600
-
-MediaKind = Literal["snapshot", "clip"]
 
 
 @dataclass(frozen=True, slots=True)

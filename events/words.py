@@ -112,7 +112,9 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     headway: Headway | None = None
     is_stationary: bool = False
     has_snapshot: bool = False
+    """The picture of its best moment is there; a better one may replace it."""
     has_clip: bool = False
+    """A clip is being written, or is there: it can be played at any time, and is longer later."""
 
 
 class TrackSummary(msgspec.Struct, frozen=True, kw_only=True):
