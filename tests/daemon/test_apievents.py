@@ -1,5 +1,6 @@
 """Events over HTTP: pages, filters, one event, its media, counts by the hour; none wanted, and no database yet."""
 
+import http.client
 import json
 import os
 import threading
@@ -13,7 +14,7 @@ from urllib.parse import urlencode
 import pytest
 
 from events.mediapaths import MediaKind, media_path
-from events.store import Store
+from events.store import MediaFile, Store
 from events.words import Batch, Count, Ending, Kind, Visit, line, stamp
 from tests.daemon.test_guard import Site, serving
 from tests.events.sample import NIGHT, event
@@ -195,6 +196,28 @@ def test_why_there_is_no_picture_or_clip_is_said(site: Site, tmp_path: Path) -> 
     outside = put(tmp_path, "snapshot", b"x")
     for other in ("nothing", "..%2f..%2fevents.sqlite", f"{outside}", f"%2e%2e/media/{outside.stem}"):
         assert site.ask("GET", f"/api/v1/events/{other}/snapshot").status == 404
+
+
+def test_changes_of_events_are_streamed_and_nothing_else_unless_asked_for(tmp_path: Path) -> None:
+    path = tmp_path / "events.sqlite"
+    with closing(Store(path, NIGHT, print)) as store, serving(events=path) as site:
+        store.keep(Batch((EVENTS[0],)), NIGHT)
+        with closing(http.client.HTTPConnection("127.0.0.1", site.port, timeout=20)) as connection:
+            connection.request("GET", "/api/v1/stream?what=event")
+            stream = connection.getresponse()
+            store.keep(Batch((EVENTS[1],)), NIGHT)
+            store.note_media(MediaFile("x", EVENTS[0].id, "snapshot", "yard", NIGHT, 1))
+            told: list[Any] = []
+            while len(told) < 2:
+                text = stream.readline().decode()
+                assert text, "it has ended"
+                told += [json.loads(text.removeprefix("data: "))] if text.startswith("data: ") else []
+            stream.close()
+    assert [(each["id"], each["has_snapshot"]) for each in told] == [(EVENTS[1].id, False), (EVENTS[0].id, True)]
+
+
+def test_what_is_not_streamed_cannot_be_asked_for(get: Get) -> None:
+    assert get("stream", what="weather")[0] == 422
 
 
 def test_crossings_are_counted_by_the_hour(get: Get) -> None:

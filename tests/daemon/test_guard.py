@@ -17,6 +17,7 @@ from daemon.access import Access, make_access
 from daemon.api import make_api
 from daemon.apievents import make_events
 from daemon.apiorders import make_orders
+from daemon.apistream import make_stream
 from daemon.cli import app as cli
 from daemon.inbox import Inbox
 from daemon.login import make_login
@@ -92,9 +93,9 @@ def serving(
     events: Path | None = None,
 ) -> Iterator[Site]:
     """Serve the app that `mosaicd run` serves."""
-    inbox, ended, site = Inbox(), threading.Event(), Site()
-    routers = [make_api(lambda: SNAPSHOT, Recent(), Pictures(), "1.2.3"), make_orders(inbox.order), make_page()]
-    routers += [make_events(events), *([make_login(token)] if token else [])]
+    inbox, ended, site, recent = Inbox(), threading.Event(), Site(), Recent()
+    routers = [make_api(lambda: SNAPSHOT, recent, Pictures(), "1.2.3"), make_orders(inbox.order), make_page()]
+    routers += [make_stream(recent, events), make_events(events), *([make_login(token)] if token else [])]
     app = make_app(lambda: SNAPSHOT, lambda: b"mosaicd_up 1\n", lambda: 0.0, routers=routers, access=access)
 
     def serve_desk() -> None:
