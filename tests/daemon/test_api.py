@@ -192,9 +192,7 @@ def test_tail_prints_what_happens_and_what_is_wanted_alone(site: Site) -> None:
     recent = Recent()
     site = Site(0, recent)
     connection = HttpServer(
-        make_app(
-            lambda: SNAPSHOT, lambda: b"", lambda: 0.0, routers=[make_api(lambda: SNAPSHOT, recent, Pictures(), "1")]
-        ),
+        make_app(lambda: SNAPSHOT, lambda: b"", lambda: 0.0, routers=[make_stream(recent, None)]),
         bind("127.0.0.1", 0),
     )
     connection.start()
