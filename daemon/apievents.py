@@ -70,7 +70,7 @@ class KeptEvent(BaseModel):
 
 
 class EventPage(BaseModel):
-    """Some events, the newest first."""
+    """Some events, the newest first, or the oldest if they were asked for upwards."""
 
     events: tuple[KeptEvent, ...]
     cursor: str | None
@@ -126,12 +126,15 @@ def make_events(database: Path | None) -> APIRouter:
         zone: Annotated[str | None, Query(description="That entered this zone.")] = None,
         since: Annotated[Moment | None, Query(description="That began then or later; without a zone, UTC.")] = None,
         until: Annotated[Moment | None, Query(description="That began before then.")] = None,
-        cursor: Annotated[str | None, Query(max_length=200, description="As the page before gave it.")] = None,
+        cursor: Annotated[
+            str | None, Query(max_length=200, description="As the page before gave it, or an event's id.")
+        ] = None,
+        upwards: Annotated[bool, Query(description="The oldest first.")] = False,
         limit: Annotated[int, Query(ge=1, le=MAX_PAGE)] = 50,
     ) -> EventPage:
         """Events that were kept, the newest first."""
         wanted = Wanted(camera, label, zone, _moment(since) if since else None, _moment(until) if until else None)
-        page = ask(lambda reader: reader.page(wanted, limit, cursor))
+        page = ask(lambda reader: reader.page(wanted, limit, cursor, upwards=upwards))
         return EventPage(events=tuple(KeptEvent(**document(each)) for each in page.events), cursor=page.cursor)
 
     def find(id_: str) -> Event:

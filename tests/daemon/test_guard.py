@@ -163,7 +163,10 @@ def test_a_name_that_was_made_to_point_here_reads_nothing(local: Site) -> None:
     assert local.ask("GET", "/healthz", {"Host": "evil.example"}).status == 200
 
 
-@pytest.mark.parametrize("path", ["/", "/page.js", "/metrics", "/healthz", "/api/v1/status", "/nothing"])
+@pytest.mark.parametrize(
+    "path",
+    ["/", "/page.js", "/events", "/events.js", "/events.css", "/metrics", "/healthz", "/api/v1/status", "/nothing"],
+)
 def test_every_answer_tells_browsers_what_it_may_do(local: Site, path: str) -> None:
     headers = local.ask("GET", path).headers
     assert "default-src 'none'" in headers["content-security-policy"]
@@ -213,6 +216,20 @@ def test_a_person_says_the_token_once(guarded: Site) -> None:
     assert guarded.ask("POST", order, {"Cookie": cookie} | own).status == 200
     gone = guarded.ask("POST", "/logout", {"Cookie": cookie} | own)
     assert 'mosaicd=""' in gone.headers["set-cookie"]
+
+
+@pytest.mark.parametrize(
+    ("path", "login", "after"),
+    [("/", "login", "."), ("/events", "login?to=events", "events"), (None, "login?to=//evil.example", ".")],
+)
+def test_after_the_token_comes_the_page_that_was_asked_for(
+    guarded: Site, path: str | None, login: str, after: str
+) -> None:
+    if path:
+        asked = guarded.ask("GET", path)
+        assert (asked.status, asked.headers["location"]) == (303, login)
+    right = guarded.ask("POST", f"/{login}", {}, urlencode({"token": TOKEN.reveal()}))
+    assert (right.status, right.headers["location"]) == (303, after)
 
 
 def test_over_tls_the_cookie_stays_there(guarded: Site) -> None:
