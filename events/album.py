@@ -123,7 +123,7 @@ class Album:
             if event is None:
                 event = _Event(moment.camera, self._recordings.get(moment.camera))
                 self._events[moment.event] = event
-                self._begin_clip(moment, event)
+                self._begin_clip(moment, event, now_s)
             event.best_s = moment.best_s
             self._order_snapshot(moment.event, event)
             if moment.is_over:
@@ -155,11 +155,11 @@ class Album:
         """Counts since the start."""
         return AlbumStatistics(dict(self._made), dict(self._shortfalls))
 
-    def _begin_clip(self, moment: Moment, event: _Event) -> None:
+    def _begin_clip(self, moment: Moment, event: _Event, now_s: float) -> None:
         if event.recording is None:
             return
         from_s = moment.began_s - event.recording.pre_s
-        event.until_s = moment.seen_s + max(event.recording.post_s, UNSURE_S)
+        event.until_s = _until_s(moment, event.recording, now_s)
         order = Record(moment.camera, 0, moment.event, from_mono_s=from_s, until_mono_s=event.until_s)
         event.is_recorded = self._order(order, self._path(moment.event, moment.camera, "clip"))
 
@@ -167,10 +167,7 @@ class Album:
         recording = event.recording
         if not event.is_recorded or recording is None:
             return
-        until_s = moment.seen_s + recording.post_s
-        if not moment.is_over:
-            until_s = max(until_s, now_s + UNSURE_S)
-        until_s = min(until_s, moment.began_s - recording.pre_s + recording.max_s)
+        until_s = _until_s(moment, recording, now_s)
         if until_s > event.until_s and self._send(Prolong(moment.camera, 0, moment.event, until_mono_s=until_s), ()):
             event.until_s = until_s
 
@@ -267,6 +264,14 @@ class Album:
     def _unfinished(self, event: str, camera: str) -> Path:
         path = self._path(event, camera, "snapshot")
         return path.with_name(path.name + UNFINISHED)
+
+
+def _until_s(moment: Moment, recording: Recording, now_s: float) -> float:
+    """Return until when a clip is to go on, as far as is known now."""
+    until_s = moment.seen_s + recording.post_s
+    if not moment.is_over:
+        until_s = max(until_s, now_s + UNSURE_S)
+    return min(until_s, moment.began_s - recording.pre_s + recording.max_s)
 
 
 def _remove(path: Path) -> None:
