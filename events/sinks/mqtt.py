@@ -9,9 +9,7 @@ order. While nothing is to be told the connection is kept, and made again.
 import random
 import ssl
 import time
-from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
 
 from paho.mqtt.client import Client, ConnectFlags
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
@@ -22,6 +20,7 @@ from capture.backoff import Backoff
 from events.outbox import Letter
 from events.sinks import frigate
 from events.sinks.courier import LaterError
+from events.sinks.options import MqttOptions, is_topic_prefix
 from events.words import Kind
 
 _SLICE_S = 0.2
@@ -30,38 +29,13 @@ _GOOD_BYE_S = 1.0
 _BACKOFF = Backoff(first_s=1.0, limit_s=60.0)
 
 
-@dataclass(frozen=True, slots=True)
-class MqttOptions:
-    """Which broker, and how it is told."""
-
-    host: str
-    port: int = 1883
-    username: str | None = None
-    password: str | None = field(default=None, repr=False)
-    tls: bool = False
-    ca_file: str | None = None
-    """Certificates to trust instead of the system's."""
-    client_id: str = ""
-    """Empty: the broker gives one."""
-    name: str = "mqtt"
-    topic_prefix: str = "mosaicd"
-    discovery_prefix: str = "homeassistant"
-    """Empty: Home Assistant is not told what there is."""
-    expected: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """For each camera the labels whose counts are told from the start; others once they have been seen."""
-    timeout_s: float = 10.0
-    """For a connection, and for the receipt of a message."""
-    keepalive_s: int = 30
-    """The broker says ``offline`` for us when it has not heard of us for half as long again."""
-
-
 class Mqtt:
     """One broker."""
 
     def __init__(self, options: MqttOptions) -> None:
         """Raises ``ValueError`` for a prefix that is no topic, ``OSError`` for a bad ``ca_file``."""
         for prefix in (options.topic_prefix, options.discovery_prefix or "-"):
-            if any(character in prefix for character in "+#\0") or not prefix.strip("/"):
+            if not is_topic_prefix(prefix):
                 raise ValueError(f"no topic: {prefix!r}")
         self.name = options.name
         self._options = options
