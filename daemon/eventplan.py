@@ -38,13 +38,14 @@ def plan_events(
     wanted = settings.events
     if not wanted.enabled:
         return None
+    cameras = frozenset(camera.name for camera in roster.cameras)
     expected = {camera.name: labels for camera in roster.enabled if (labels := expected_labels(camera))}
     return EventsPlan(
         ChildSpec(NAME, KIND, "events.process", inherited),
         EventsSetup(
             folder=str(settings.state_dir / FOLDER),
             keep=wanted.retention,
-            mqtt=replace(told.mqtt, expected=expected) if told.mqtt else None,
+            mqtt=replace(told.mqtt, cameras=cameras, expected=expected) if told.mqtt else None,
             webhooks=told.webhooks,
         ),
         {camera.name: camera.rules for camera in roster.enabled},

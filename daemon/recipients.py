@@ -71,6 +71,7 @@ def _broker(block: MqttBroker, sources: SecretSources, faults: list[RecipientFau
         client_id=block.client_id,
         topic_prefix=block.topic_prefix,
         discovery_prefix=block.discovery_prefix,
+        snapshots=block.snapshots,
     )
 
 

@@ -97,6 +97,8 @@ class MqttBroker(Strict):
         default="homeassistant", description="Where Home Assistant looks for what there is; empty tells it nothing."
     )
 
+    snapshots: Switch = Field(default=True, description="Whether pictures of events are published, too.")
+
     @model_validator(mode="after")
     def _fits(self) -> Self:
         if self.password is not None and self.username is None:

@@ -9,10 +9,13 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
+from events.mediapaths import MEDIA
 from events.messages import DATABASE, EventsSetup
 from events.sinks import jsonl
+from events.sinks.announced import Announced
 from events.sinks.courier import Courier, CourierPolicy, CourierStatistics, Recipient
 from events.sinks.mqtt import Mqtt
+from events.sinks.options import MqttOptions
 from events.sinks.webhook import Webhook
 from events.words import Kind, Notice
 from events.writer import Delivered, EventWriter
@@ -79,7 +82,7 @@ class Couriers:
         setup, folder = self._setup, Path(self._setup.folder)
         yield jsonl.EventLines.name, jsonl.POLICY, partial(jsonl.EventLines, folder)
         if (mqtt := setup.mqtt) is not None:
-            yield mqtt.name, _USUAL, partial(Mqtt, mqtt)
+            yield mqtt.name, _USUAL, partial(_mqtt, mqtt, folder)
         for webhook in setup.webhooks:
             yield webhook.name, _USUAL, partial(Webhook, webhook)
 
@@ -87,6 +90,10 @@ class Couriers:
         cause = (error.strerror if isinstance(error, OSError) else None) or str(error)
         self._unmade.append(CourierStatistics(name, dict.fromkeys(Kind, 0), 0, 0, 0, is_well=False, cause=cause))
         self._tell(Notice("sink cannot be made", {"sink": name, "cause": cause}))
+
+
+def _mqtt(options: MqttOptions, folder: Path) -> Mqtt:
+    return Mqtt(options, folder / MEDIA, Announced(folder / f"{options.name}.json"))
 
 
 def _hand_over(writer: EventWriter, name: str, seqs: Sequence[int]) -> None:

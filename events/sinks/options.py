@@ -34,8 +34,12 @@ class MqttOptions:
     topic_prefix: str = "mosaicd"
     discovery_prefix: str = "homeassistant"
     """Empty: Home Assistant is not told what there is."""
+    snapshots: bool = True
+    """Pictures are told, too."""
+    cameras: frozenset[str] = frozenset()
+    """All that there are: what was told of others is taken back."""
     expected: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """For each camera the labels whose counts are told from the start; others once they have been seen."""
+    """For cameras whose labels are known, those: their counts are told from the start, others' once they were seen."""
     timeout_s: float = 10.0
     """For a connection, and for the receipt of a message."""
     keepalive_s: int = 30
