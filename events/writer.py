@@ -188,7 +188,10 @@ class EventWriter:
             while not self._stop.wait(delay_s):
                 self._wake.wait(CARE_EVERY_S)
                 self._wake.clear()
-                delay_s = GATHER_S if self.step() else RETRY_S
+                delay_s = GATHER_S
+                if not self.step():
+                    self._wake.set()  # what is held is tried again, even if nothing new comes
+                    delay_s = RETRY_S
             self.step()
         except Exception as error:  # noqa: BLE001 - the top of the thread: report and end
             self._tell(Notice("event writer failed", {"error": repr(error)}))

@@ -1,0 +1,69 @@
+"""Visitors one after the other before some cameras, as answered frames: who came when is known exactly."""
+
+from dataclasses import dataclass
+
+from capture.messages import Sighting
+from events.messages import SeenFrame
+from events.words import Event
+
+WH = (1920, 1080)
+GAP_S = 6.0
+"""Between two visitors: the tracker lets go of the first, and its event ends."""
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """The camera's visitor of this number, from 0."""
+
+    camera: str
+    number: int
+
+    @property
+    def sighting(self) -> Sighting:
+        """As it stands there: in a place that the last three had not."""
+        x = 200.0 + 400.0 * (self.number % 4)
+        return Sighting("person", 0.9, (x, 300.0, x + 100.0, 600.0))
+
+
+class Visits:
+    """``stay_s`` long each, told ``rate_hz`` times a second. ``ahead_s`` is the wall clock before the monotonic one."""
+
+    def __init__(
+        self, cameras: tuple[str, ...], start_s: float, ahead_s: float, *, stay_s: float = 3.0, rate_hz: float = 4.0
+    ) -> None:
+        self.cameras = cameras
+        self.now_s = start_s
+        self.ahead_s = ahead_s
+        self.begun: set[Visit] = set()
+        """Those that were there so far."""
+        self._start_s = start_s
+        self._stay_s, self._period_s = stay_s, 1.0 / rate_hz
+
+    def step(self, *, is_quiet: bool = False) -> tuple[SeenFrame, ...]:
+        """One frame of each camera; ``is_quiet``: nobody comes any more."""
+        self.now_s += self._period_s
+        return tuple(self._frame(camera, is_quiet) for camera in self.cameras)
+
+    def visit_of(self, event: Event) -> Visit:
+        """Whose event this is: fails if it is nobody's."""
+        into_s, visit = self._moment(event.camera, event.started_at - self.ahead_s)
+        assert event.best_box == visit.sighting.box, event
+        left_at = event.started_at - into_s + self._stay_s
+        assert event.started_at <= event.updated_at <= left_at + 1e-3, event
+        assert event.ended_at is None or event.ended_at == event.updated_at, event
+        return visit
+
+    def _frame(self, camera: str, is_quiet: bool) -> SeenFrame:
+        into_s, visit = self._moment(camera, self.now_s)
+        is_there = into_s <= self._stay_s and (not is_quiet or visit in self.begun)
+        if is_there:
+            self.begun.add(visit)
+        there = (visit.sighting,) if is_there else ()
+        return SeenFrame(camera, self.now_s + self.ahead_s, self.now_s, WH, there)
+
+    def _moment(self, camera: str, at_s: float) -> tuple[float, Visit]:
+        """Who came last, and how long before; cameras take turns."""
+        whole_s = self._stay_s + GAP_S
+        turn_s = self.cameras.index(camera) * GAP_S / len(self.cameras)
+        number, into_s = divmod(at_s - self._start_s - turn_s + 1e-6, whole_s)
+        return into_s, Visit(camera, int(number))
