@@ -5,6 +5,7 @@ import msgspec
 from capture.messages import LastWords, Message, Ready, Sighting, Stop
 from events.analyst import CameraRules
 from events.retention import Retention
+from events.sinks.options import MqttOptions, WebhookOptions
 from events.words import Kind
 
 DATABASE = "events.sqlite"
@@ -19,6 +20,8 @@ class EventsSetup(Message, frozen=True):
     folder: str
     """Where the database and media are kept."""
     keep: Retention = Retention()
+    mqtt: MqttOptions | None = None
+    webhooks: tuple[WebhookOptions, ...] = ()
 
 
 class Follow(Message, frozen=True):
