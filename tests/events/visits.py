@@ -18,18 +18,27 @@ class Visit:
     camera: str
     number: int
 
-    @property
-    def sighting(self) -> Sighting:
-        """As it stands there: in a place that the last three had not."""
-        x = 200.0 + 400.0 * (self.number % 4)
-        return Sighting("person", 0.9, (x, 300.0, x + 100.0, 600.0))
+    def sighting(self, way: float = 0.0) -> Sighting:
+        """As it is seen, so many pixels from where it came in: in a place that the last three had not."""
+        x, y = 200.0 + 400.0 * (self.number % 4) + way, 300.0 + self.number % 4
+        return Sighting("person", 0.9, (x, y, x + 100.0, y + 300.0))
 
 
 class Visits:
-    """``stay_s`` long each, told ``rate_hz`` times a second. ``ahead_s`` is the wall clock before the monotonic one."""
+    """``stay_s`` long each, who walk ``speed`` pixels a second, told ``rate_hz`` times a second.
+
+    ``ahead_s`` is the wall clock before the monotonic one.
+    """
 
     def __init__(
-        self, cameras: tuple[str, ...], start_s: float, ahead_s: float, *, stay_s: float = 3.0, rate_hz: float = 4.0
+        self,
+        cameras: tuple[str, ...],
+        start_s: float,
+        ahead_s: float,
+        *,
+        stay_s: float = 3.0,
+        speed: float = 0.0,
+        rate_hz: float = 4.0,
     ) -> None:
         self.cameras = cameras
         self.now_s = start_s
@@ -37,7 +46,7 @@ class Visits:
         self.begun: set[Visit] = set()
         """Those that were there so far."""
         self._start_s = start_s
-        self._stay_s, self._period_s = stay_s, 1.0 / rate_hz
+        self._stay_s, self._speed, self._period_s = stay_s, speed, 1.0 / rate_hz
 
     def step(self, *, is_quiet: bool = False) -> tuple[SeenFrame, ...]:
         """One frame of each camera; ``is_quiet``: nobody comes any more."""
@@ -47,7 +56,7 @@ class Visits:
     def visit_of(self, event: Event) -> Visit:
         """Whose event this is: fails if it is nobody's."""
         into_s, visit = self._moment(event.camera, event.started_at - self.ahead_s)
-        assert event.best_box == visit.sighting.box, event
+        assert event.best_box[1] == visit.sighting().box[1], event
         left_at = event.started_at - into_s + self._stay_s
         assert event.started_at <= event.updated_at <= left_at + 1e-3, event
         assert event.ended_at is None or event.ended_at == event.updated_at, event
@@ -58,7 +67,7 @@ class Visits:
         is_there = into_s <= self._stay_s and (not is_quiet or visit in self.begun)
         if is_there:
             self.begun.add(visit)
-        there = (visit.sighting,) if is_there else ()
+        there = (visit.sighting(into_s * self._speed),) if is_there else ()
         return SeenFrame(camera, self.now_s + self.ahead_s, self.now_s, WH, there)
 
     def _moment(self, camera: str, at_s: float) -> tuple[float, Visit]:
