@@ -29,7 +29,7 @@ class WriterPolicy:
     """Bounds."""
 
     held: int = 10_000
-    """Batches that wait for the disk; beyond, updates go first, then the oldest, but no end of an event that is kept."""
+    """Batches that wait for the disk; beyond, updates go first, then the oldest, but no end of what is kept."""
     outbox: int = 100_000
     """Events that wait for one sink."""
 

@@ -1,8 +1,11 @@
 """The process of events as a supervisor has it: a real one, started, fed, killed and started again."""
 
+import fcntl
 import os
 import select
+import termios
 import time
+from array import array
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
@@ -27,8 +30,6 @@ class EventsChild:
         self.path = folder / DATABASE
         self.notices: list[EventsNotice] = []
         self.report: EventsReport | None = None
-        self.shown = 0
-        """Frames, since it was spawned."""
         self._cameras = tuple(cameras)
         self._setup = EventsSetup(str(folder), **setup)
         environ = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
@@ -55,7 +56,7 @@ class EventsChild:
 
     def spawn(self) -> None:
         """Start one, and tell it what to do."""
-        self._is_ready, self.report, self.shown = False, None, 0
+        self._is_ready, self.report = False, None
         self._child.spawn()
         for message in (self._setup, *map(Follow, self._cameras)):
             assert self._child.send(message)
@@ -67,7 +68,13 @@ class EventsChild:
     def see(self, *frames: SeenFrame) -> None:
         """Hand over frames; waits where a supervisor would drop them."""
         self.wait_until(lambda: self._child.send(Seen(frames)))
-        self.shown += len(frames)
+
+    def wait_seen(self) -> None:
+        """Wait until it has taken in all that was handed over, and has said how it stands then."""
+        self.wait_until(lambda: not _unread_bytes(self._child.descriptors[0]))
+        self.listen()
+        self.report = None
+        self.wait_until(lambda: self.report)
 
     def listen(self, timeout_s: float = 0.0) -> None:
         """Hear what it has said."""
@@ -114,6 +121,13 @@ class EventsChild:
         death = self._child.bury()
         self.notices += [each.message for each in death.received if isinstance(each.message, EventsNotice)]
         return death
+
+
+def _unread_bytes(channel: int) -> int:
+    """Of what was sent, unix(7)."""
+    found = array("i", [0])
+    fcntl.ioctl(channel, termios.TIOCOUTQ, found)
+    return found[0]
 
 
 def kept(path: Path) -> list[Event]:
