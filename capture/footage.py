@@ -26,9 +26,9 @@ PARTS = 64
 """Into about so many a file is cut, ..."""
 PART_S = (10.0, 120.0)
 """... none shorter or longer than that but for the last one."""
-TRIED_S = 3.0
-"""So much of a file is decoded to learn what may be skipped."""
-TRIED_PACKETS = 200
+TRIED_S = (1.5, 20.0)
+"""So much of a file at least, and at most, is decoded to learn what may be skipped: two windows."""
+TRIED_PACKETS = 600
 JUMP_S = 1.0
 """A clock that goes back by more begins anew: what follows comes after what was before."""
 
@@ -117,7 +117,7 @@ class FootageFile:
             self._seek(cut.seek_s)
         last = first - 1
         damage = DamageRule()
-        for picture, at_s in self._in_order(self._pictures(losses), cut):
+        for picture, at_s in self._in_order(self._pictures(losses)):
             if not damage.frame(picture.is_corrupt, bool(picture.key_frame), at_s):
                 losses.add(at_s)
                 continue
@@ -128,7 +128,7 @@ class FootageFile:
                 last = window
                 yield Taken(picture, max(0.0, at_s))
 
-    def _in_order(self, pictures: Iterator[av.VideoFrame], cut: Cut | None) -> Iterator[tuple[av.VideoFrame, float]]:
+    def _in_order(self, pictures: Iterator[av.VideoFrame]) -> Iterator[tuple[av.VideoFrame, float]]:
         """Yield pictures with their time, which never goes back."""
         ahead_s, last_s = 0.0, None
         step_s = float(1 / self._stream.average_rate) if self._stream.average_rate else 0.04
@@ -163,31 +163,34 @@ class FootageFile:
         """Return what need not be decoded: enough pictures are left without it. Raises SourceError."""
         sparing: tuple[SkipFrame, ...] = ("NONKEY", "NONREF")
         for skip in sparing:
-            found = self._times(skip)
+            found = self._times(skip, min(max(TRIED_S[0], 2.0 / fps), TRIED_S[1]))
             if found and max(later - before for before, later in pairwise(found)) <= 0.5 / fps:
                 return skip
-        if not self._times("DEFAULT", least=1):
+        if not self._times("DEFAULT", 0.0, least=1):
             raise SourceError(Reason.NOT_VIDEO, "no picture of it can be decoded")
         return "DEFAULT"
 
-    def _times(self, skip: SkipFrame, least: int = 3) -> list[float]:
-        """Return the times of the first pictures; none if there are fewer than so many."""
+    def _times(self, skip: SkipFrame, until_s: float, least: int = 3) -> list[float]:
+        """Return the times of the first pictures, up to about there; none if there are fewer than so many."""
         self._stream.codec_context.skip_frame = skip
         found: list[float] = []
         with suppress(av.error.FFmpegError, SourceError):
             self._seek(0.0)
-            for picture, at_s in self._in_order(self._first_pictures(), None):
+            for picture, at_s in self._in_order(self._first_pictures(until_s, least)):
                 if not picture.is_corrupt:
                     found.append(at_s)
         self._stream.codec_context.flush_buffers()
         return found if len(found) >= least else []
 
-    def _first_pictures(self) -> Iterator[av.VideoFrame]:
+    def _first_pictures(self, until_s: float, least: int) -> Iterator[av.VideoFrame]:
+        came = 0
         for number, packet in enumerate(self._container.demux(self._stream)):
             with suppress(av.error.FFmpegError):
-                yield from packet.decode()
-            is_far = packet.dts is not None and self._time_s(packet.dts) > TRIED_S
-            if number >= TRIED_PACKETS or is_far:
+                for picture in packet.decode():
+                    came += 1
+                    yield picture
+            is_far = packet.dts is not None and self._time_s(packet.dts) > until_s
+            if number >= TRIED_PACKETS or (is_far and came >= least):
                 return
 
     def _cuts(self, duration_s: float, raster: Raster) -> Iterator[Cut]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from capture.exits import ExitCode
+from daemon.benchcli import NamesOption, WeightsOption, files_of, state_dir_of
 from daemon.cli_models import SETTINGS
 from daemon.clioptions import OverridesOption, cache_folder
 from daemon.clioutput import print_json, print_tables
@@ -63,6 +64,8 @@ def analyze(
             metavar="CFG|NAME", help="A Darknet network, or the name of a stored model; the settings' otherwise."
         ),
     ] = None,
+    weights: WeightsOption = None,
+    names: NamesOption = None,
     fps: Annotated[
         float | None,
         typer.Option(min=0.1, max=30, metavar="HZ", help="Frames looked at a second of footage, of each camera."),
@@ -106,7 +109,7 @@ def analyze(
         site = read_site(
             settings,
             roster,
-            _model(model, settings),
+            _model(model, weights, names, settings),
             tuple(overrides or ()),
             cache=cache_folder(context.obj),
             fps=fps,
@@ -136,10 +139,12 @@ def analyze(
     raise typer.Exit(ExitCode.FAILURE if is_bad else ExitCode.OK)
 
 
-def _model(model: Path | None, settings: Path | None) -> "ModelFiles | None":
-    from daemon.benchcli import files_of, state_dir_of
-
-    return None if model is None else files_of(model, None, None, state_dir_of(settings, None))
+def _model(model: Path | None, weights: Path | None, names: Path | None, settings: Path | None) -> "ModelFiles | None":
+    if model is None:
+        if given := "--weights" if weights else "--names" if names else "":
+            raise typer.BadParameter("needs --model as well", param_hint=given)
+        return None
+    return files_of(model, weights, names, state_dir_of(settings, None))
 
 
 def _tell(outcome: "Outcome", out: Path, as_json: bool) -> None:

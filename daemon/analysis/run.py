@@ -96,12 +96,17 @@ def carry_out(wanted: Wanted, say: Callable[[str], None]) -> Outcome:
         lookers.begin()
         with Results(wanted.folder, clips, has_tracks=wanted.has_tracks) as results:
             with progress(sum(clip.facts.duration_s for clip in clips)) as advance:
-                found, error = _look(lookers, clips, wanted.site, results, interrupt=interrupt, advance=advance)
+                found, first_s, error = _look(
+                    lookers, clips, wanted.site, results, interrupt=interrupt, advance=advance
+                )
             for notice in results.notices:
                 say(notice)
             results.keep()
             took_s = time.monotonic() - began_s
-            told = summary(found, took_s, is_interrupted=interrupt.is_set, error=error or None)
+            start_s = (first_s or time.monotonic()) - began_s
+            told = summary(
+                found, took_s, start_s=round(start_s, 3), is_interrupted=interrupt.is_set, error=error or None
+            )
             results.finish(told)
     return Outcome(found, took_s, interrupt.is_set, error, told)
 
@@ -129,21 +134,23 @@ def inspect(lookers: Lookers, files: Sequence[Given], site: Site, interrupt: Int
 
 def _look(
     lookers: Lookers, clips: Sequence[Clip], site: Site, results: Results, *, interrupt: Interrupt, advance: Advance
-) -> tuple[tuple[ClipResult, ...], str]:
-    """Look at all footage and follow it, until a person has had enough; return what came of each file, and why it
-    could not go on."""
+) -> tuple[tuple[ClipResult, ...], float | None, str]:
+    """Look at all footage and follow it, until a person has had enough; return what came of each file, when the first
+    frames had been seen, monotonic, and why it could not go on."""
     followers = {
         camera: Follower(mine, site.camera(camera).rules, _chances(camera), results.take)
         for camera, mine in by_camera(clips).items()
     }
     parts = {part.number: part for part in parts_of(clips)}
     done_s, frames, error = dict.fromkeys(parts, 0.0), 0, ""
+    first_s: float | None = None
     try:
-        for heard in lookers.look([_order(part, site) for part in parts.values()]):
+        for heard in lookers.look([order_of(part, site) for part in parts.values()]):
             if interrupt.is_set:
                 break
             match heard:
                 case Looked(tiles):
+                    first_s = first_s or time.monotonic()
                     for tile in tiles:
                         part = parts[tile.epoch]
                         followers[part.clip.camera].give(tile)
@@ -157,10 +164,11 @@ def _look(
     for follower in followers.values():
         follower.stop()
     found = (each for follower in followers.values() for each in follower.results)
-    return tuple(sorted(found, key=lambda each: each.clip.number)), error
+    return tuple(sorted(found, key=lambda each: each.clip.number)), first_s, error
 
 
-def _order(part: Part, site: Site) -> Look:
+def order_of(part: Part, site: Site) -> Look:
+    """Return what a process is told of a part."""
     clip, camera = part.clip, site.camera(part.clip.camera)
     return Look(
         part=part.number,
