@@ -60,7 +60,11 @@ def batches(camera: Watched, path: Path, began: float, chance: random.Random) ->
         if number % EVERY:
             continue
         at_s = number / camera.clip.fps
-        seen = [Sighting(each.label, 0.5 + each.visible_ratio * 0.45, each.xyxy) for each in truths if each.visible_ratio > SEEN]
+        seen = [
+            Sighting(each.label, 0.5 + each.visible_ratio * 0.45, each.xyxy)
+            for each in truths
+            if each.visible_ratio > SEEN
+        ]
         yield analyst.see(at_s, began + at_s, camera.clip.size_wh, seen)
     for number in range(1, 2 * GONE_S):
         yield analyst.tick(at_s + number / 2)
@@ -117,4 +121,9 @@ def _note(store: Store, event: Event, kind: MediaKind, path: Path) -> None:
 
 def fill_all(store: Store, cameras: Sequence[Watched], paths: Sequence[Path], times: Sequence[float]) -> list[Event]:
     """Keep a round of each camera at each of these times."""
-    return [event for began in times for camera, path in zip(cameras, paths, strict=True) for event in fill(store, camera, path, began)]
+    return [
+        event
+        for began in times
+        for camera, path in zip(cameras, paths, strict=True)
+        for event in fill(store, camera, path, began)
+    ]
