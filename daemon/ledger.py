@@ -98,6 +98,8 @@ class _Camera:
             gop_s=now.gop_s,
             cpu_s=self.cpu_before_s + now.cpu_s,
             crashes=self.crashes,
+            ring_bytes=now.ring_bytes,
+            ring_s=now.ring_s,
         )
 
     def all_failures(self) -> dict[Reason, int]:

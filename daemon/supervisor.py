@@ -83,7 +83,7 @@ class Supervisor:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._job = job
-        self._events = EventForce(job.events)
+        self._events = EventForce(job.events, job.wanted_labels)
         self._sinks = (*sinks, self._events) if self._events.children else sinks
         self._herald = Herald(notifier)
         self._notices = notices
@@ -301,7 +301,7 @@ class Supervisor:
         self._seating.adopt(job.wanted, job.assignments)
         self._workforce.adopt(job)
         for child in self._events.children:
-            for message in self._events.adopt(job.events):
+            for message in self._events.adopt(job.events, job.wanted_labels):
                 child.send(message)
         self._recovery.note_slots_gone(change.difference.closed)
         self._news.cameras_left(change.difference.removed, job.disabled)

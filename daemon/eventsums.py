@@ -1,0 +1,107 @@
+"""What has been counted of events, over all generations of the process that reports it. Pure.
+
+The process reports what it has counted since its own start; what its predecessors had is added here, as
+:mod:`daemon.ledger` does with cameras. Of cameras and lines that have left the roster nothing is kept.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from daemon.statistics import FigureSums
+from events.analyst import CameraRules
+from events.series import GAUGES, LABELS, Figure, Key, Series, size, total
+from events.words import Kind
+
+DISCARDS = ("brief", "unwanted")
+"""Why a track became no event: the closed set of the ``reason`` label."""
+
+
+class EventSums:
+    """Sums of all series. One thread uses it."""
+
+    def __init__(self) -> None:
+        self._before: dict[Key, tuple[float, ...]] = {}
+        """Of all earlier generations."""
+        self._now: dict[Key, tuple[float, ...]] = {}
+        self._sums: dict[Key, tuple[float, ...]] = {}
+        self._rules: Mapping[str, CameraRules] = {}
+
+    def adopt(self, rules: Mapping[str, CameraRules], wanted: Mapping[str, Sequence[str]]) -> None:
+        """Keep sums of these cameras from now on; of others no more.
+
+        ``wanted`` are the labels that are known in advance to be looked for, by camera: their series begin at 0.
+        """
+        self._rules = rules
+        for sums in (self._before, self._now, self._sums):
+            for key in [key for key in sums if not self._is_ours(key)]:
+                del sums[key]
+        for key in foreseen(rules, wanted):
+            self._sums.setdefault(key, (0.0,) * size(key[0]))
+
+    def note(self, series: Iterable[Series]) -> None:
+        """Take note of what has changed; numbers that fell have begun anew, and what they had is kept."""
+        for each in series:
+            key = (each.figure, each.labels)
+            if not self._is_ours(key):
+                continue
+            now = self._now.get(key)
+            if each.figure not in GAUGES:
+                if now is not None and any(new < old for new, old in zip(each.numbers, now, strict=True)):
+                    self._keep(key, now)
+                before = self._before.get(key)
+                self._sums[key] = total(before, each.numbers) if before else each.numbers
+            else:
+                self._sums[key] = each.numbers
+            self._now[key] = each.numbers
+
+    def turn_over(self) -> None:
+        """The process has ended: keep what it counted."""
+        for key, numbers in self._now.items():
+            if key[0] not in GAUGES:
+                self._keep(key, numbers)
+        self._now = {}
+
+    def sums(self) -> FigureSums:
+        """Return what was counted so far."""
+        found: FigureSums = {figure: {} for figure in Figure}
+        for (figure, labels), numbers in self._sums.items():
+            found[figure][labels] = numbers
+        return found
+
+    def _keep(self, key: Key, numbers: tuple[float, ...]) -> None:
+        before = self._before.get(key)
+        self._before[key] = total(before, numbers) if before else numbers
+
+    def _is_ours(self, key: Key) -> bool:
+        """Whether camera and line are of the roster; what is of no camera always is."""
+        figure, labels = key
+        of = dict(zip(LABELS[figure], labels, strict=True))
+        rules = self._rules.get(of["camera"]) if "camera" in of else None
+        if "line" in of:
+            return rules is not None and (of["line"], of["direction"]) in _directions(rules)
+        return rules is not None or "camera" not in of
+
+
+def foreseen(rules: Mapping[str, CameraRules], wanted: Mapping[str, Sequence[str]]) -> Iterator[Key]:
+    """Yield all series that can be named in advance, so that the first of each is seen to be one more."""
+    yield Figure.LOST, ()
+    for camera, rule in rules.items():
+        labels = wanted.get(camera, ())
+        for label in labels:
+            for kind in Kind:
+                yield Figure.EVENTS, (camera, label, kind.value)
+        for line in rule.lines:
+            for label in sorted(line.labels) or labels:
+                for direction in (line.to_right, line.to_left):
+                    yield Figure.CROSSINGS, (camera, line.name, direction, label)
+        for stretch in rule.stretches:
+            for label in sorted(stretch.labels) or labels:
+                yield Figure.SPEEDS, (camera, label)
+                yield Figure.HEADWAYS, (camera, label)
+        for reason in DISCARDS:
+            yield Figure.DISCARDED, (camera, reason)
+        yield Figure.CROWDED, (camera,)
+        yield Figure.LATE, (camera,)
+
+
+def _directions(rules: CameraRules) -> set[tuple[str, str]]:
+    return {(line.name, direction) for line in rules.lines for direction in (line.to_right, line.to_left)}
