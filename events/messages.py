@@ -77,8 +77,6 @@ class EventsReport(Message, frozen=True):
 
     steps: int
     """Turns of its loop: the work by which it is judged alive."""
-    frames: int
-    """Taken in since the process started."""
     tracks: int
     """Objects followed now."""
     open_events: int

@@ -89,7 +89,6 @@ class EventsProcess:
             case Seen(frames):
                 for frame in frames:
                     if (analyst := self._analysts.get(frame.camera)) is not None:
-                        self._reporting.note_frame()
                         at_s, at = frame.captured_mono_s, frame.captured_at
                         self._keep(analyst.see(at_s, at, frame.source_wh, frame.sightings))
             case Stop():

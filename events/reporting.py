@@ -17,16 +17,11 @@ class Reporting:
 
     def __init__(self) -> None:
         self._tallies = Tallies()
-        self._frames = 0
         self._steps = 0
 
     def note_step(self) -> None:
         """Take note of a turn of the loop."""
         self._steps += 1
-
-    def note_frame(self) -> None:
-        """Take note of a frame taken in."""
-        self._frames += 1
 
     def note(self, batch: Batch) -> None:
         """Count what has happened."""
@@ -72,7 +67,6 @@ class Reporting:
             self._put(Figure.MEDIA_BYTES, (camera,), kept.media_bytes.get(camera, 0))
         return EventsReport(
             steps=self._steps,
-            frames=self._frames,
             tracks=tracks,
             open_events=sum(len(analyst.lives.open()) for analyst in analysts.values()),
             series=self._tallies.changed(),
