@@ -1,5 +1,10 @@
 """The report of the process of events: what each part has counted, under its name."""
 
+from dataclasses import replace
+
+import msgspec
+
+from capture.channel import MAX_MESSAGE_BYTES
 from capture.messages import Sighting
 from events.analyst import Analyst, CameraRules
 from events.keeping import KeepingStatistics, Removed
@@ -7,7 +12,7 @@ from events.messages import EventsReport, SinkReport
 from events.outbox import Waiting
 from events.reporting import Reporting
 from events.retention import Cause
-from events.series import BOUNDS, Figure
+from events.series import BOUNDS, MOST_BYTES, Figure
 from events.sinks.courier import CourierStatistics
 from events.words import Batch, Count, Ending, Headway, Kind, Speed
 from events.writer import WriterStatistics
@@ -56,6 +61,20 @@ def test_what_sinks_and_disk_have_counted_is_reported():
     assert numbers(report, Figure.REMOVED) == {("age",): (1, 2, 3), ("disk",): (0, 0, 0)}
     assert numbers(report, Figure.MEDIA_BYTES) == {("yard",): (11,), ("gate",): (0,)}
     assert (report.other_media_bytes, report.database_bytes, report.free_bytes) == (25, 14, 15)
+
+
+def test_a_report_of_the_busiest_site_fits_into_a_message():
+    reporting = Reporting()
+    names = [f"camera-{number:03}-{'x' * 52}" for number in range(128)]
+    for camera in names:
+        for label in range(80):
+            reporting.note(
+                Batch(events=tuple(event(camera=camera, label=f"label {label}", kind=kind) for kind in Kind))
+            )
+    kept = replace(KEPT, media_bytes=dict.fromkeys(names, 1 << 40))
+    sinks = [replace(TOLD, name=f"sink-{number:03}-{'x' * 54}", cause="y" * 600) for number in range(18)]
+    report = reporting.report({name: analyst(name) for name in names}, WRITTEN, sinks, kept, cpu_s=1.0, memory_mib=1.0)
+    assert MOST_BYTES / 2 < len(msgspec.msgpack.encode(report)) <= MAX_MESSAGE_BYTES
 
 
 def test_what_was_sent_is_not_said_again():
