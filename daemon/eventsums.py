@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from daemon.statistics import FigureSums
 from events.analyst import CameraRules
+from events.messages import Follow
 from events.series import GAUGES, LABELS, Figure, Key, Series, size, total
 from events.words import Kind
 
@@ -23,18 +24,18 @@ class EventSums:
         """Of all earlier generations."""
         self._now: dict[Key, tuple[float, ...]] = {}
         self._sums: dict[Key, tuple[float, ...]] = {}
-        self._rules: Mapping[str, CameraRules] = {}
+        self._cameras: Mapping[str, Follow] = {}
 
-    def adopt(self, rules: Mapping[str, CameraRules], wanted: Mapping[str, Sequence[str]]) -> None:
+    def adopt(self, cameras: Mapping[str, Follow], wanted: Mapping[str, Sequence[str]]) -> None:
         """Keep sums of these cameras from now on; of others no more.
 
         ``wanted`` are the labels that are known in advance to be looked for, by camera: their series begin at 0.
         """
-        self._rules = rules
+        self._cameras = cameras
         for sums in (self._before, self._now, self._sums):
             for key in [key for key in sums if not self._is_ours(key)]:
                 del sums[key]
-        for key in foreseen(rules, wanted):
+        for key in foreseen(cameras, wanted):
             self._sums.setdefault(key, (0.0,) * size(key[0]))
 
     def note(self, series: Iterable[Series]) -> None:
@@ -75,25 +76,25 @@ class EventSums:
         """Whether camera and line are of the roster; what is of no camera always is."""
         figure, labels = key
         of = dict(zip(LABELS[figure], labels, strict=True))
-        rules = self._rules.get(of["camera"]) if "camera" in of else None
-        if "line" in of:
-            return rules is not None and (of["line"], of["direction"]) in _directions(rules)
-        return rules is not None or "camera" not in of
+        if "camera" not in of:
+            return True
+        follow = self._cameras.get(of["camera"])
+        return follow is not None and ("line" not in of or (of["line"], of["direction"]) in _directions(follow.rules))
 
 
-def foreseen(rules: Mapping[str, CameraRules], wanted: Mapping[str, Sequence[str]]) -> Iterator[Key]:
+def foreseen(cameras: Mapping[str, Follow], wanted: Mapping[str, Sequence[str]]) -> Iterator[Key]:
     """Yield all series that can be named in advance, so that the first of each is seen to be one more."""
     yield Figure.LOST, ()
-    for camera, rule in rules.items():
+    for camera, follow in cameras.items():
         labels = wanted.get(camera, ())
         for label in labels:
             for kind in Kind:
                 yield Figure.EVENTS, (camera, label, kind.value)
-        for line in rule.lines:
+        for line in follow.rules.lines:
             for label in sorted(line.labels) or labels:
                 for direction in (line.to_right, line.to_left):
                     yield Figure.CROSSINGS, (camera, line.name, direction, label)
-        for stretch in rule.stretches:
+        for stretch in follow.rules.stretches:
             for label in sorted(stretch.labels) or labels:
                 yield Figure.SPEEDS, (camera, label)
                 yield Figure.HEADWAYS, (camera, label)

@@ -1,6 +1,7 @@
 """The process of events as the supervisor has it: what is shown of it, also while it is not there."""
 
 from pathlib import Path
+from typing import Any
 
 from daemon.child import ChildSpec
 from daemon.eventforce import EventForce
@@ -17,7 +18,19 @@ YARD, GATE = CameraRules(), CameraRules(still_s=5.0)
 
 def plan(tmp_path: Path, **rules: CameraRules) -> EventsPlan:
     spec = ChildSpec(NAME, KIND, "events.process", {})
-    return EventsPlan(spec, EventsSetup(str(tmp_path), Retention(min_free_mib=2.0)), rules)
+    cameras = {name: Follow(name, each) for name, each in rules.items()}
+    return EventsPlan(spec, EventsSetup(str(tmp_path), Retention(min_free_mib=2.0)), cameras)
+
+
+class Listener:
+    """In place of the process."""
+
+    def __init__(self) -> None:
+        self.told: list[object] = []
+
+    def send(self, message: object) -> bool:
+        self.told.append(message)
+        return True
 
 
 def report(**changes: object) -> EventsReport:
@@ -55,8 +68,10 @@ def test_what_a_process_has_counted_outlives_it_and_what_it_has_in_hand_does_not
 def test_a_new_plan_tells_the_process_what_is_new_and_forgets_who_has_left(tmp_path):
     force = EventForce(plan(tmp_path, yard=YARD, gate=GATE), {"gate": ("car",)})
     force.note_report(report())
-    told = force.adopt(plan(tmp_path, gate=YARD, attic=YARD), {"attic": ("person",)})
-    assert told == [Leave("yard"), Follow("gate", YARD), Follow("attic", YARD)]
+    listener: Any = Listener()
+    force.children = [listener]
+    force.adopt(plan(tmp_path, gate=YARD, attic=YARD), {"attic": ("person",)})
+    assert listener.told == [Leave("yard"), Follow("gate", YARD), Follow("attic", YARD)]
     assert shown(force).sums[Figure.EVENTS] == {
         (camera, label, kind): (0.0,)
         for camera, label in (("gate", "car"), ("attic", "person"))

@@ -6,6 +6,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from daemon.eventsums import EventSums
 from events.analyst import CameraRules
+from events.messages import Follow
 from events.rules import Line
 from events.series import LABELS, Figure, Series, observed, size, total
 from events.speed import Stretch
@@ -13,7 +14,10 @@ from events.speed import Stretch
 DRIVE = Line("drive", (0.0, 0.5), (1.0, 0.5), "in", "out", frozenset({"car"}))
 PATH = Line("path", (0.0, 0.7), (1.0, 0.7))
 LANE = Stretch("lane", ((0.1, 0.9), (0.9, 0.9), (0.6, 0.1), (0.4, 0.1)), 4.0, 20.0, frozenset({"car"}))
-RULES = {"gate": CameraRules(lines=(DRIVE, PATH), stretches=(LANE,)), "yard": CameraRules()}
+CAMERAS = {
+    "gate": Follow("gate", CameraRules(lines=(DRIVE, PATH), stretches=(LANE,))),
+    "yard": Follow("yard"),
+}
 
 
 def events(count: float, camera: str = "gate") -> Series:
@@ -26,7 +30,7 @@ def crossings(count: float, line: str = "drive", direction: str = "in") -> Serie
 
 def new_sums() -> EventSums:
     sums = EventSums()
-    sums.adopt(RULES, {})
+    sums.adopt(CAMERAS, {})
     return sums
 
 
@@ -86,10 +90,10 @@ def test_a_camera_or_line_that_leaves_the_roster_takes_its_series_along():
     sums.note([events(3), events(4, "yard"), crossings(5), crossings(6, "path", "left")])
     sums.turn_over()
     sums.note([events(1), crossings(1)])
-    sums.adopt({"gate": CameraRules(lines=(PATH,))}, {})
+    sums.adopt({"gate": Follow("gate", CameraRules(lines=(PATH,)))}, {})
     assert [value(sums, each) for each in (events(0), events(0, "yard"), crossings(0))] == [4, None, None]
     assert value(sums, crossings(0, "path", "left")) == 6
-    sums.adopt(RULES, {})
+    sums.adopt(CAMERAS, {})
     assert (value(sums, crossings(0)), value(sums, events(0, "yard"))) == (0, None)
     sums.note([crossings(2)])
     assert value(sums, crossings(0)) == 2
@@ -97,7 +101,7 @@ def test_a_camera_or_line_that_leaves_the_roster_takes_its_series_along():
 
 def test_series_that_can_be_named_in_advance_begin_at_0():
     sums = EventSums()
-    sums.adopt(RULES, {"gate": ("person",)})
+    sums.adopt(CAMERAS, {"gate": ("person",)})
     found = sums.sums()
     assert set(found[Figure.EVENTS]) == {("gate", "person", kind) for kind in ("new", "update", "end")}
     assert set(found[Figure.CROSSINGS]) == {
@@ -107,7 +111,7 @@ def test_series_that_can_be_named_in_advance_begin_at_0():
         ("gate", "path", "left", "person"),
     }
     assert set(found[Figure.SPEEDS]) == set(found[Figure.HEADWAYS]) == {("gate", "car")}
-    assert set(found[Figure.DISCARDED]) == {(name, why) for name in RULES for why in ("brief", "unwanted")}
+    assert set(found[Figure.DISCARDED]) == {(name, why) for name in CAMERAS for why in ("brief", "unwanted")}
     assert found[Figure.LOST] == {(): (0,)}
     for figure, series in found.items():
         assert all(numbers == (0,) * size(figure) for numbers in series.values())
