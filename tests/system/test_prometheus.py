@@ -148,6 +148,7 @@ def look_at_console(site: Site, folder: Path) -> None:
         cards = page.locator("#overview p")
         expect(cards.filter(has_text="cameras up").locator("b")).to_have_text("30/32")
         expect(cards.filter(has_text="workers up").locator("b")).to_have_text("2/2")
+        expect(cards.filter(has_text="sinks of events up").locator("b")).to_have_text("1/1")
         rows = page.locator("#cameras tbody tr")
         expect(rows).to_have_count(32)
         expect(rows.filter(has_text=CUT).locator("td").nth(1)).to_have_text("not_found")
