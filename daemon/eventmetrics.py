@@ -51,6 +51,9 @@ def _sinks(found: list[EventStatistics]) -> Iterator[Metric]:
 
 
 def _disk(found: list[EventStatistics]) -> Iterator[Metric]:
+    yield _counter(found, "mosaicd_event_media_made", "pictures (snapshot) and clips that were made", Figure.MADE)
+    short = "pictures and clips that are not there, or less than was asked for"
+    yield _counter(found, "mosaicd_event_media_shortfalls", short, Figure.SHORTFALLS)
     yield gauge(
         "mosaicd_event_media_bytes",
         "Events: pictures and clips of the camera.",

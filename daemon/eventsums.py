@@ -6,8 +6,10 @@ The process reports what it has counted since its own start; what its predecesso
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+from capture.words import Shortfall
 from daemon.statistics import FigureSums
 from events.analyst import CameraRules
+from events.mediapaths import SUFFIXES
 from events.messages import Follow
 from events.series import GAUGES, LABELS, Figure, Key, Series, size, total
 from events.words import Kind
@@ -85,6 +87,10 @@ class EventSums:
 def foreseen(cameras: Mapping[str, Follow], wanted: Mapping[str, Sequence[str]]) -> Iterator[Key]:
     """Yield all series that can be named in advance, so that the first of each is seen to be one more."""
     yield Figure.LOST, ()
+    for media in SUFFIXES:
+        yield Figure.MADE, (media,)
+        for shortfall in Shortfall:
+            yield Figure.SHORTFALLS, (media, shortfall.value)
     for camera, follow in cameras.items():
         labels = wanted.get(camera, ())
         for label in labels:

@@ -158,6 +158,7 @@ class EventsProcess:
             self._writer.statistics(),
             [courier.statistics() for courier in self._couriers],
             self._keeping.statistics(),
+            self._album.statistics(),
             cpu_s=time.process_time(),
             memory_mib=memory_mib(),
         )

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
+from events.album import AlbumStatistics
 from events.analyst import Analyst
 from events.keeping import KeepingStatistics
 from events.messages import EventsReport, SinkReport
@@ -48,6 +49,7 @@ class Reporting:
         written: WriterStatistics,
         sinks: Sequence[CourierStatistics],
         kept: KeepingStatistics,
+        album: AlbumStatistics,
         *,
         cpu_s: float,
         memory_mib: float,
@@ -63,6 +65,10 @@ class Reporting:
             self._put_sink(sink, written.outboxes.get(sink.name, Waiting()))
         for cause, removed in kept.removed.items():
             self._put(Figure.REMOVED, (cause.value,), removed.files, removed.file_bytes, removed.events)
+        for kind, made in album.made.items():
+            self._put(Figure.MADE, (kind,), made)
+        for (kind, reason), count in album.shortfalls.items():
+            self._put(Figure.SHORTFALLS, (kind, reason.value), count)
         for camera in analysts:
             self._put(Figure.MEDIA_BYTES, (camera,), kept.media_bytes.get(camera, 0))
         return EventsReport(

@@ -39,6 +39,10 @@ class Figure(StrEnum):
     FAILURES = "failures"
     REMOVED = "removed"
     """Three numbers: files, their bytes, and events."""
+    MADE = "made"
+    """Pictures and clips."""
+    SHORTFALLS = "shortfalls"
+    """Of those: not there, or less than was asked for."""
     MEDIA_BYTES = "media_bytes"
     """Kept now."""
 
@@ -58,6 +62,8 @@ LABELS = {
     Figure.REFUSED: ("sink",),
     Figure.FAILURES: ("sink",),
     Figure.REMOVED: ("cause",),
+    Figure.MADE: ("kind",),
+    Figure.SHORTFALLS: ("kind", "reason"),
     Figure.MEDIA_BYTES: ("camera",),
 }
 BOUNDS = {

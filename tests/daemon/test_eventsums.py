@@ -4,6 +4,7 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
+from capture.words import Shortfall
 from daemon.eventsums import EventSums
 from events.analyst import CameraRules
 from events.messages import Follow
@@ -113,6 +114,8 @@ def test_series_that_can_be_named_in_advance_begin_at_0():
     assert set(found[Figure.SPEEDS]) == set(found[Figure.HEADWAYS]) == {("gate", "car")}
     assert set(found[Figure.DISCARDED]) == {(name, why) for name in CAMERAS for why in ("brief", "unwanted")}
     assert found[Figure.LOST] == {(): (0,)}
+    assert set(found[Figure.MADE]) == {("snapshot",), ("clip",)}
+    assert len(found[Figure.SHORTFALLS]) == 2 * len(Shortfall)
     for figure, series in found.items():
         assert all(numbers == (0,) * size(figure) for numbers in series.values())
 

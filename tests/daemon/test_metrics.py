@@ -8,7 +8,8 @@ from pathlib import Path
 from prometheus_client.parser import text_string_to_metric_families
 
 from capture.messages import CameraCounts
-from capture.words import CameraState, Flaw, Reason
+from capture.words import CameraState, Flaw, Reason, Shortfall
+from daemon.eventsums import DISCARDS
 from daemon.lifecycle import Phase
 from daemon.metrics import CAUSES, CONTENT_TYPE, make_registry, parse, render
 from daemon.statistics import (
@@ -26,6 +27,9 @@ from daemon.statistics import (
     SinkStatistics,
     Statistics,
 )
+from events.mediapaths import SUFFIXES
+from events.retention import Cause as RemovalCause
+from events.words import Kind
 from tests.daemon.test_eventmetrics import EVENTS
 
 DROPS = ("rate", "undecoded", "behind", "damaged", "superseded", "still", "unread", "outdated")
@@ -406,5 +410,10 @@ def test_every_value_of_a_closed_set_is_documented() -> None:
         *(flaw.value for flaw in Flaw),
         *(s.value for s in CameraState),
         *(p.value for p in Phase),
+        *(kind.value for kind in Kind),
+        *(cause.value for cause in RemovalCause),
+        *DISCARDS,
+        *SUFFIXES,
+        *(shortfall.value for shortfall in Shortfall),
     )
     assert [word for word in words if f"`{word}`" not in page] == []

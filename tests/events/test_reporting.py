@@ -6,6 +6,8 @@ import msgspec
 
 from capture.channel import MAX_MESSAGE_BYTES
 from capture.messages import Sighting
+from capture.words import Shortfall
+from events.album import AlbumStatistics
 from events.analyst import Analyst, CameraRules
 from events.keeping import KeepingStatistics, Removed
 from events.messages import EventsReport, SinkReport
@@ -33,6 +35,7 @@ KEPT = KeepingStatistics(
     database_bytes=14,
     free_bytes=15,
 )
+ALBUM = AlbumStatistics({"snapshot": 16, "clip": 17}, {("clip", Shortfall.SLOW): 18})
 
 
 def analyst(name: str) -> Analyst:
@@ -41,7 +44,7 @@ def analyst(name: str) -> Analyst:
 
 def report_of(reporting: Reporting) -> EventsReport:
     cameras = {name: analyst(name) for name in ("yard", "gate")}
-    return reporting.report(cameras, WRITTEN, [TOLD, UNMADE], KEPT, cpu_s=1.5, memory_mib=64.0)
+    return reporting.report(cameras, WRITTEN, [TOLD, UNMADE], KEPT, ALBUM, cpu_s=1.5, memory_mib=64.0)
 
 
 def numbers(report: EventsReport, figure: Figure) -> dict[tuple[str, ...], tuple[float, ...]]:
@@ -60,6 +63,8 @@ def test_what_sinks_and_disk_have_counted_is_reported():
         assert numbers(report, figure) == {("mqtt",): (count,), ("alarm",): (0,)}
     assert numbers(report, Figure.REMOVED) == {("age",): (1, 2, 3), ("disk",): (0, 0, 0)}
     assert numbers(report, Figure.MEDIA_BYTES) == {("yard",): (11,), ("gate",): (0,)}
+    assert numbers(report, Figure.MADE) == {("snapshot",): (16,), ("clip",): (17,)}
+    assert numbers(report, Figure.SHORTFALLS) == {("clip", "slow"): (18,)}
     assert (report.other_media_bytes, report.database_bytes, report.free_bytes) == (25, 14, 15)
 
 
@@ -73,7 +78,9 @@ def test_a_report_of_the_busiest_site_fits_into_a_message():
             )
     kept = replace(KEPT, media_bytes=dict.fromkeys(names, 1 << 40))
     sinks = [replace(TOLD, name=f"sink-{number:03}-{'x' * 54}", cause="y" * 600) for number in range(18)]
-    report = reporting.report({name: analyst(name) for name in names}, WRITTEN, sinks, kept, cpu_s=1.0, memory_mib=1.0)
+    report = reporting.report(
+        {name: analyst(name) for name in names}, WRITTEN, sinks, kept, ALBUM, cpu_s=1.0, memory_mib=1.0
+    )
     assert MOST_BYTES / 2 < len(msgspec.msgpack.encode(report)) <= MAX_MESSAGE_BYTES
 
 
@@ -128,7 +135,7 @@ def test_objects_that_became_no_event_are_counted():
         camera.see(at_s, NIGHT, (640, 480), [person])
     assert camera.close(Ending.STOPPED) == Batch()
     camera.see(5.0, NIGHT, (640, 480), [])
-    report = reporting.report({"yard": camera}, WRITTEN, [], KEPT, cpu_s=0.0, memory_mib=0.0)
+    report = reporting.report({"yard": camera}, WRITTEN, [], KEPT, ALBUM, cpu_s=0.0, memory_mib=0.0)
     assert numbers(report, Figure.DISCARDED) == {("yard", "brief"): (1,), ("yard", "unwanted"): (0,)}
     assert numbers(report, Figure.LATE) == {("yard",): (1,)}
     assert (report.tracks, report.open_events) == (0, 0)
