@@ -11,11 +11,8 @@ from daemon.statistics import FigureSums
 from events.analyst import CameraRules
 from events.mediapaths import SUFFIXES
 from events.messages import Follow
-from events.series import GAUGES, LABELS, Figure, Key, Series, size, total
+from events.series import DISCARDS, GAUGES, LABELS, Figure, Key, Series, size, total
 from events.words import Kind
-
-DISCARDS = ("brief", "unwanted")
-"""Why a track became no event: the closed set of the ``reason`` label."""
 
 
 class EventSums:

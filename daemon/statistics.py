@@ -243,11 +243,9 @@ class EventStatistics:
 
     def sum(self, figure: Figure, **labels: str) -> float:
         """Return the sum of a figure's first numbers, over all series that carry these labels."""
-        return sum(
-            numbers[0]
-            for of, numbers in self.sums.get(figure, {}).items()
-            if labels.items() <= dict(zip(LABELS[figure], of, strict=True)).items()
-        )
+        wanted = [(LABELS[figure].index(label), value) for label, value in labels.items()]
+        found = self.sums.get(figure, {}).items()
+        return sum(numbers[0] for of, numbers in found if all(of[place] == value for place, value in wanted))
 
     @property
     def troubles(self) -> list[str]:

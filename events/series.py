@@ -9,6 +9,11 @@ from enum import StrEnum
 
 import msgspec
 
+from capture.words import Shortfall
+from events.mediapaths import SUFFIXES
+from events.retention import Cause
+from events.words import Kind
+
 MOST_BYTES = 100_000
 """Of series in one report: half of what a message may hold."""
 
@@ -66,6 +71,18 @@ LABELS = {
     Figure.SHORTFALLS: ("kind", "reason"),
     Figure.MEDIA_BYTES: ("camera",),
 }
+DISCARDS = ("brief", "unwanted")
+"""Why a track became no event."""
+CLOSED: dict[Figure, dict[str, frozenset[str]]] = {
+    Figure.EVENTS: {"kind": frozenset(Kind)},
+    Figure.TOLD: {"kind": frozenset(Kind)},
+    Figure.DROPPED: {"kind": frozenset(Kind)},
+    Figure.DISCARDED: {"reason": frozenset(DISCARDS)},
+    Figure.REMOVED: {"cause": frozenset(Cause)},
+    Figure.MADE: {"kind": frozenset(SUFFIXES)},
+    Figure.SHORTFALLS: {"kind": frozenset(SUFFIXES), "reason": frozenset(Shortfall)},
+}
+"""All values of a label, where they are known; others are names."""
 BOUNDS = {
     # Limits that road signs show are bounds.
     Figure.SPEEDS: tuple(map(float, (5, *range(10, 141, 10), 160, 200))),
@@ -85,8 +102,11 @@ class Series(msgspec.Struct, frozen=True, array_like=True):
     numbers: tuple[float, ...]
 
     def fits(self) -> bool:
-        """Whether it has as many labels and numbers as its figure."""
-        return len(self.labels) == len(LABELS[self.figure]) and len(self.numbers) == size(self.figure)
+        """Whether it has labels and numbers as its figure has."""
+        names = LABELS[self.figure]
+        if len(self.labels) != len(names) or len(self.numbers) != size(self.figure):
+            return False
+        return all(self.labels[names.index(name)] in values for name, values in CLOSED.get(self.figure, {}).items())
 
 
 Key = tuple[Figure, tuple[str, ...]]

@@ -9,7 +9,6 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from capture.messages import CameraCounts
 from capture.words import CameraState, Flaw, Reason, Shortfall
-from daemon.eventsums import DISCARDS
 from daemon.lifecycle import Phase
 from daemon.metrics import CAUSES, CONTENT_TYPE, make_registry, parse, render
 from daemon.statistics import (
@@ -29,6 +28,7 @@ from daemon.statistics import (
 )
 from events.mediapaths import SUFFIXES
 from events.retention import Cause as RemovalCause
+from events.series import DISCARDS
 from events.words import Kind
 from tests.daemon.test_eventmetrics import EVENTS
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from capture.channel import MAX_MESSAGE_BYTES
-from events.series import BOUNDS, LABELS, MOST_BYTES, Figure, Series, Tallies, observed, size, total
+from events.series import BOUNDS, CLOSED, LABELS, MOST_BYTES, Figure, Series, Tallies, observed, size, total
 
 CROSSING = Series(Figure.CROSSINGS, ("gate", "drive", "in", "car"), (1,))
 EVENT = Series(Figure.EVENTS, ("gate", "car", "new"), (1,))
@@ -80,8 +80,10 @@ def test_it_passes_the_wire_unchanged():
 
 @pytest.mark.parametrize("figure", Figure)
 def test_a_series_of_another_shape_does_not_fit(figure):
-    labels, numbers = ("x",) * len(LABELS[figure]), (1.0,) * size(figure)
+    known = {name: min(values) for name, values in CLOSED.get(figure, {}).items()}
+    labels, numbers = tuple(known.get(name, "x") for name in LABELS[figure]), (1.0,) * size(figure)
     assert Series(figure, labels, numbers).fits()
+    assert Series(figure, ("y",) * len(labels), numbers).fits() == (not known)
     assert not Series(figure, (*labels, "x"), numbers).fits()
     assert not Series(figure, labels, (*numbers, 1.0)).fits()
 
