@@ -90,7 +90,7 @@ def foreseen(cameras: Mapping[str, Follow], wanted: Mapping[str, Sequence[str]])
             yield Figure.SHORTFALLS, (media, shortfall.value)
     for camera, follow in cameras.items():
         labels = wanted.get(camera, ())
-        for label in labels:
+        for label in sorted({*labels, *_labels(follow.rules)}):
             for kind in Kind:
                 yield Figure.EVENTS, (camera, label, kind.value)
         for line in follow.rules.lines:
@@ -105,6 +105,13 @@ def foreseen(cameras: Mapping[str, Follow], wanted: Mapping[str, Sequence[str]])
             yield Figure.DISCARDED, (camera, reason)
         yield Figure.CROWDED, (camera,)
         yield Figure.LATE, (camera,)
+
+
+def _labels(rules: CameraRules) -> Iterator[str]:
+    """Yield the labels that some rule names, perhaps more than once."""
+    yield from (label for zone in rules.zones for label in zone.labels)
+    yield from (label for line in rules.lines for label in line.labels)
+    yield from (label for stretch in rules.stretches for label in stretch.labels)
 
 
 def _directions(rules: CameraRules) -> set[tuple[str, str]]:
