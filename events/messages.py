@@ -8,6 +8,7 @@ from events.album import Recording
 from events.analyst import CameraRules
 from events.retention import Retention
 from events.series import Series
+from events.sinks.options import MqttOptions, WebhookOptions
 
 DATABASE = "events.sqlite"
 """In the folder of events, for whoever reads them."""
@@ -21,6 +22,8 @@ class EventsSetup(Message, frozen=True):
     folder: str
     """Where the database and media are kept."""
     keep: Retention = Retention()
+    mqtt: MqttOptions | None = None
+    webhooks: tuple[WebhookOptions, ...] = ()
 
 
 class Follow(Message, frozen=True):

@@ -29,10 +29,9 @@ from events.messages import (
     ToEvents,
 )
 from events.reporting import Reporting
-from events.sinks.courier import Courier
-from events.sinks.jsonl import POLICY, EventLines
+from events.sinks.couriers import Couriers
 from events.words import ID_BITS, Batch, Ending, Notice
-from events.writer import Delivered, EventWriter
+from events.writer import EventWriter
 
 LOOK_S = 0.2
 TICK_S = 1.0
@@ -49,10 +48,9 @@ class EventsProcess:
         folder = Path(setup.folder)
         media = folder / MEDIA
         media.mkdir(parents=True, exist_ok=True)
-        path = folder / DATABASE
-        lines = EventLines(folder)
+        self._couriers = Couriers(setup, self._tell)
         self._keeping = Keeping(media, setup.keep, self._tell)
-        self._writer = EventWriter(path, [lines.name], self._tell, cares=[self._keeping])
+        self._writer = EventWriter(folder / DATABASE, self._couriers.names, self._tell, cares=[self._keeping])
         self._album = Album(
             media,
             send=channel.send,
@@ -62,16 +60,6 @@ class EventsProcess:
             has_room=self._keeping.has_room,
             clock=time.time,
         )
-        self._couriers = [
-            Courier(
-                path,
-                lines,
-                news=self._writer.news(lines.name),
-                delivered=lambda seqs: self._writer.offer(Delivered(lines.name, tuple(seqs))),
-                tell=self._tell,
-                policy=POLICY,
-            )
-        ]
         self._analysts: dict[str, Analyst] = {}
         self._reporting = Reporting()
         self._tick_due_s = 0.0
@@ -79,8 +67,7 @@ class EventsProcess:
     def start(self) -> None:
         """Start keeping, and say so."""
         self._writer.start()
-        for courier in self._couriers:
-            courier.start()
+        self._couriers.start(self._writer)
         self._channel.send(Ready(memory_mib()))
 
     def obey(self, message: object) -> bool:
@@ -129,9 +116,7 @@ class EventsProcess:
         for camera in self._analysts:
             self._end(camera, Ending.STOPPED)
         self._writer.flush(STOP_S)
-        for courier in self._couriers:
-            courier.wait_empty(STOP_S)
-            courier.stop(STOP_S)
+        self._couriers.stop(STOP_S, STOP_S)
         self._writer.stop(STOP_S)
         self._report()
 
@@ -156,7 +141,7 @@ class EventsProcess:
         report = self._reporting.report(
             self._analysts,
             self._writer.statistics(),
-            [courier.statistics() for courier in self._couriers],
+            self._couriers.statistics(),
             self._keeping.statistics(),
             self._album.statistics(),
             cpu_s=time.process_time(),
