@@ -62,7 +62,6 @@ def settings_that_are_refused() -> str:
 def told(closed: int, hooks: int) -> dict[str, Any]:
     """Events, and who is told of them: nobody who takes it well."""
     return {
-        "enabled": True,
         "mqtt": {"host": "127.0.0.1", "port": closed, "username": "viewer", "password": "${BROKER}"},
         "webhooks": {
             "literal": {"url": f"http://127.0.0.1:{hooks}/{MARK}-path?key={MARK}-key", "secret": "${SIGNS}"},

@@ -41,7 +41,7 @@ def test_each_event_has_its_picture_and_a_clip_that_plays_whatever_dies(
     with ServerThread(specs) as server:
         cameras = {name: {"url": server.url(name)} for name in NAMES}
         cameras["cam-0"]["record"] = RECORD
-        with running(tmp_path, colour_model, cameras, settings={"events": {"enabled": True}}) as daemon:
+        with running(tmp_path, colour_model, cameras) as daemon:
 
             def of(camera: str) -> list[Event]:
                 return [event for event in kept(database) if event.camera == camera]

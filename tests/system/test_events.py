@@ -40,7 +40,7 @@ def test_each_object_is_one_event_whatever_dies(
     specs = [CameraSpec(name, colour_footage[colour]) for name, colour in NAMES.items()]
     with ServerThread(specs) as server:
         cameras = {name: {"url": server.url(name)} for name in NAMES}
-        with running(tmp_path, colour_model, cameras, settings={"events": {"enabled": True}}) as daemon:
+        with running(tmp_path, colour_model, cameras) as daemon:
             path = tmp_path / "state" / "events" / "events.sqlite"
 
             def are(**expected: set[Ending | None]) -> bool:
@@ -105,7 +105,6 @@ def test_broker_and_web_servers_are_told_and_one_that_is_not_there_hinders_nobod
         (tmp_path / "secrets" / "SIGNS").write_text("s3cr3t\n")
         (tmp_path / "secrets" / "GOOD").write_text(f"http://127.0.0.1:{hooks.port}/hook\n")
         told = {
-            "enabled": True,
             "mqtt": {"host": "127.0.0.1", "port": broker.port, "topic_prefix": "site"},
             "webhooks": {
                 "good": {"url": "${GOOD}", "secret": "${SIGNS}"},

@@ -68,7 +68,7 @@ def site(tmp_path_factory: pytest.TempPathFactory, colour_model: Model) -> Itera
     with ServerThread([CameraSpec(name, clip) for name in NAMES]) as server:
         cameras: dict[str, dict[str, Any]] = {name: {"url": server.url(name), "frozen_s": 2} for name in NAMES}
         cameras[NAMES[0]] |= RULES
-        settings = small_settings(colour_model) | {"events": {"enabled": True}}
+        settings = small_settings(colour_model)
         with running(folder, colour_model, cameras, settings=settings) as daemon:
             daemon.wait_ready()
             with watching(folder / "prometheus", daemon.port) as prometheus:
