@@ -63,7 +63,9 @@ def test_the_port_goes_by_whether_there_is_tls(more: str, port: int) -> None:
 
 def test_nobody_is_told_where_no_events_are_wanted_and_no_secret_is_looked_up() -> None:
     wanted = parse_settings(
-        "model: {name: a}\nevents: {enabled: false, mqtt: {host: h, username: u, password: '${NONE}'}}", file="f", base=Path()
+        "model: {name: a}\nevents: {enabled: false, mqtt: {host: h, username: u, password: '${NONE}'}}",
+        file="f",
+        base=Path(),
     ).require()
     assert find_recipients(wanted.events, KNOWN) is NOBODY
 
