@@ -87,14 +87,11 @@ class Mqtt:
             self._pictures.pop(event.id, None)
 
     def idle(self, timeout_s: float) -> bool:
-        """Keep the connection, or make it again when it is time to."""
+        """Keep the connection, or make it again when it is time to. Raises ``LaterError`` if that fails."""
         if self._client is None:
             if time.monotonic() < self._retry_s:
                 return False
-            try:
-                self._connect()
-            except LaterError:
-                return False
+            self._connect()
         client = self._client
         if client is not None and client.loop(min(timeout_s, _SLICE_S)) is not MQTTErrorCode.MQTT_ERR_SUCCESS:
             self._drop()
