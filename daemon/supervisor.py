@@ -85,7 +85,7 @@ class Supervisor:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._job = job
-        self._events = EventForce(job.events)
+        self._events = EventForce(job.events, job.wanted_labels)
         self._sinks = (*sinks, self._events) if self._events.children else sinks
         self._herald = Herald(notifier)
         self._notices = notices
@@ -298,7 +298,7 @@ class Supervisor:
         self._ledger.adopt(job.plans, epochs, job.answered_within_s, now_s, job.wanted_labels)
         self._seating.adopt(job.wanted, job.assignments)
         self._workforce.adopt(job)
-        self._events.adopt(job.events)
+        self._events.adopt(job.events, job.wanted_labels)
         self._recovery.note_slots_gone(change.difference.closed)
         self._news.cameras_left(change.difference.removed, job.disabled)
         for name in job.captures:

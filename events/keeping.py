@@ -116,7 +116,10 @@ class Keeping:
 
         What is removed is forgotten once the database can be written again.
         """
-        if self._free(self._folder) >= self._keep.min_free_bytes:
+        free = self._free(self._folder)
+        with self._lock:
+            self._now = (*self._now[:2], free)
+        if free >= self._keep.min_free_bytes:
             return
         with suppress(UnavailableError), closing(ReadOnlyFile(path)) as database:
             gone = {path for path, _ in self._rescued}

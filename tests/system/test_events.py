@@ -61,11 +61,18 @@ def test_each_object_is_one_event_whatever_dies(
             wait_until(lambda: are(cam_1={Ending.CAMERA_DOWN, None}, others={None}), said)
             # What a process has counted since its last report dies with it.
             wait_until(lambda: daemon.total("mosaicd_events_total", kind="new") == len(kept(path)), said)
+            told = {"sink": "jsonl", "kind": "new"}
+            wait_until(lambda: daemon.total("mosaicd_event_sink_told_total", **told) == len(kept(path)), said)
+            assert daemon.by("sink", "mosaicd_event_sink_up") == {"jsonl": 1}
+            assert daemon.total("mosaicd_event_database_bytes") > 0
+            assert daemon.total("mosaicd_event_disk_free_bytes") > 0
+            before = len(kept(path))
 
             os.kill(daemon.children()["e1"], signal.SIGKILL)
             again = {Ending.RESTART, None}
             wait_until(lambda: are(cam_1={Ending.CAMERA_DOWN, *again}, others=again), said)
             wait_until(lambda: daemon.total("mosaicd_events_total", kind="new") == len(kept(path)), said)
+            wait_until(lambda: daemon.total("mosaicd_event_sink_told_total", **told) > before, said)
             assert daemon.total("mosaicd_event_process_restarts_total") == 1
             count = len(kept(path))
             time.sleep(2.0)
