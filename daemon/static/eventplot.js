@@ -86,6 +86,11 @@ export function plot({ wide, chosen: [since, until], around: [from, to], counts,
   const every = Math.ceil((isByDay ? 44 : 52) / stepW), all = count(totals.reduce((a, b) => a + b, 0), "event");
   const svg = draw("svg", { viewBox: `0 0 ${wide} ${HEIGHT}`, height: HEIGHT, role: "group" }, ...scale(wide, y, top));
   svg.setAttribute("aria-label", `${all}, by the ${isByDay ? "day" : "hour"}`);
+  if (since && (since > from || (until || to) < to)) {
+    const at = (moment) => LEFT + (wide - LEFT) * (moment - bars[0][0]) / (bars.at(-1)[1] - bars[0][0]);
+    const ends = Math.min(until || Date.now(), to);
+    svg.prepend(draw("rect", { x: at(since), y: TOP, width: Math.max(2, at(ends) - at(since)), height: high, class: "chosen" }));
+  }
   bars.forEach(([begin, end], index) => {
     const x = LEFT + index * stepW, isAlone = begin === since && end === until, pile = made[index];
     const mark = { x: x + (isByDay ? stepW / 2 : 0), y: HEIGHT - 6, class: isByDay ? "day" : "" };
@@ -93,7 +98,7 @@ export function plot({ wide, chosen: [since, until], around: [from, to], counts,
     if (!totals[index]) return;
     const said = words([begin, end], pile);
     const link = draw("a", { href: leadsTo(wanted, isAlone ? [from, to] : [begin, end]), "aria-label": said });
-    const reach = { x, y: TOP, width: stepW, height: high, class: isAlone ? "chosen" : "reach" };
+    const reach = { x, y: TOP, width: stepW, height: high, class: "reach" };
     link.append(draw("title", {}, `${said}${isAlone ? "; click to see all again" : ""}`), draw("rect", reach));
     let sum = 0;
     for (const kind of kinds.filter((each) => pile.has(each))) {

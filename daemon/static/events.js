@@ -10,6 +10,7 @@ import { $, count, dayOf, make, midnight, whole } from "./eventwords.js";
 const PAGE = 24, AGAIN_MS = 10000, COUNT_MS = 15000;
 const cards = new Map(); // by id: its item in the list
 const fresh = new Map(); // by id: events that have come while somebody reads, and are not shown yet
+const end = new IntersectionObserver((seen) => seen.at(-1).isIntersecting && more(), { rootMargin: "600px" });
 let known = new Map(); // by id: events that are shown
 let wanted = read(), names = { cameras: [], labels: [], zones: [] };
 let cursor = null, stream = null, round = 0, scrolled = 0, plotted = null, countAt = 0, failing = 0;
@@ -61,6 +62,9 @@ async function load(from = null) {
   if (!from) fresh.clear();
   cursor = found.cursor;
   showList();
+  // It tells of what comes into sight, not of what is in sight still.
+  end.unobserve($("more-line"));
+  end.observe($("more-line"));
 }
 
 async function more() {
@@ -173,7 +177,7 @@ function showCrossings(crossings) {
     sums.set(place, of.set(direction, (of.get(direction) || 0) + n));
   }
   const said = [...sums].map(([line, of]) => `${line}: ${[...of].map(([direction, n]) => `${n} ${direction}`).join(", ")}`);
-  $("crossings").replaceChildren(...(said.length ? [make("b", "Lines crossed: "), said.join(" · ")] : []));
+  $("crossings").replaceChildren(...(said.length ? [make("b", wanted.time ? "Lines crossed in this time: " : "Lines crossed: "), said.join(" · ")] : []));
 }
 
 // --- what is chosen ---
@@ -334,5 +338,4 @@ $("filters").addEventListener("change", choose);
 $("clear").addEventListener("click", () => go({}));
 $("fresh").addEventListener("click", showFresh);
 $("more").addEventListener("click", more);
-new IntersectionObserver((seen) => seen.some((each) => each.isIntersecting) && more(), { rootMargin: "600px" }).observe($("more-line"));
 begin();

@@ -122,6 +122,7 @@ def test_broker_and_web_servers_are_told_and_one_that_is_not_there_hinders_nobod
             subscriber.wait_for("site/available", b"online")
             counts = f"site/cam-0/{NAMES['cam-0']}"
             wait_until(lambda: subscriber.latest(counts) not in (None, b"0"), lambda: daemon.log[-3000:])
+            wait_until(lambda: subscriber.latest(f"{counts}/snapshot"), lambda: daemon.log[-3000:])
             wait_until(lambda: "sink=webhook:absent" in daemon.log, lambda: daemon.log[-3000:])
             server.set_fault("cam-0", NotFound())
             subscriber.wait_for(counts, b"0")
