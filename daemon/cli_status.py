@@ -139,7 +139,7 @@ def _line(kind: str, event: dict[str, Any], camera: str | None, label: str | Non
 def _events(where: Where) -> Iterator[tuple[str, str]]:
     """Yield kind and data of each server-sent event."""
     kind = ""
-    with _open(where, "/api/v1/stream", within_s=60.0) as stream:
+    with _open(where, "/api/v1/stream?what=sighting&what=transition", within_s=60.0) as stream:
         for raw in stream:
             key, _, value = raw.decode().rstrip("\n").partition(": ")
             if key == "event":

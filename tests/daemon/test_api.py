@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 
 from capture.messages import Sighting
 from daemon.api import make_api
+from daemon.apistream import make_stream
 from daemon.cli import app as cli
 from daemon.pictures import Pictures
 from daemon.recent import Recent, Transition
@@ -49,8 +50,8 @@ class Site:
 def site() -> Iterator[Site]:
     recent = Recent(kept=10)
     shown = [SNAPSHOT]
-    api = make_api(lambda: shown[-1], recent, Pictures(), "1.2.3")
-    server = HttpServer(make_app(lambda: shown[-1], lambda: b"", lambda: 0.0, routers=[api]), bind("127.0.0.1", 0))
+    routers = [make_api(lambda: shown[-1], recent, Pictures(), "1.2.3"), make_stream(recent, None)]
+    server = HttpServer(make_app(lambda: shown[-1], lambda: b"", lambda: 0.0, routers=routers), bind("127.0.0.1", 0))
     server.start()
     yield Site(server.address[1], recent, shown)
     assert server.stop(5.0)
@@ -194,9 +195,7 @@ def test_tail_prints_what_happens_and_what_is_wanted_alone(site: Site) -> None:
     recent = Recent()
     site = Site(0, recent)
     connection = HttpServer(
-        make_app(
-            lambda: SNAPSHOT, lambda: b"", lambda: 0.0, routers=[make_api(lambda: SNAPSHOT, recent, Pictures(), "1")]
-        ),
+        make_app(lambda: SNAPSHOT, lambda: b"", lambda: 0.0, routers=[make_stream(recent, None)]),
         bind("127.0.0.1", 0),
     )
     connection.start()
