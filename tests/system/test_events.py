@@ -128,6 +128,17 @@ def test_broker_and_web_servers_are_told_and_one_that_is_not_there_hinders_nobod
             subscriber.wait_for(counts, b"0")
             path = tmp_path / "state" / "events" / "events.sqlite"
             wait_until(lambda: posted("end") == sorted(event.id for event in kept(path)), lambda: daemon.log[-3000:])
+            up = {"jsonl": 1, "mqtt": 1, "webhook:good": 1, "webhook:absent": 0}
+            wait_until(lambda: daemon.by("sink", "mosaicd_event_sink_up") == up, lambda: daemon.log[-3000:])
+            ends = {"sink": "webhook:good", "kind": "end"}
+            wait_until(
+                lambda: daemon.total("mosaicd_event_sink_told_total", **ends) == len(kept(path)),
+                lambda: daemon.log[-3000:],
+            )
+            assert daemon.total("mosaicd_event_sink_failures_total", sink="webhook:absent") > 0
+            words = json.loads(daemon.get("/api/v1/status")[1])
+            assert "events do not reach webhook:absent" in words["words"]
+            assert "; mqtt ok; webhook:good ok; webhook:absent: " in words["events"]["words"]
             assert daemon.stop() == 0
             subscriber.wait_for("site/available", b"offline")
             assert 'told="jsonl mqtt webhook:good webhook:absent"' in daemon.log
