@@ -16,7 +16,7 @@ from daemon.lifecycle import Phase
 from daemon.logs import fields
 from daemon.sinks.jsonl import SightedTile
 from daemon.statistics import EventStatistics, SinkStatistics
-from events.messages import Away, EventsNotice, EventsReport, Follow, Leave, Seen, SeenFrame
+from events.messages import Away, EventsNotice, EventsReport, Leave, Seen, SeenFrame
 from events.words import Kind
 
 log = logging.getLogger(__name__)
@@ -37,17 +37,23 @@ class EventForce:
 
     def briefing(self) -> list[msgspec.Struct]:
         """Return what a new generation is to be told."""
-        return [self._plan.setup, *(Follow(*each) for each in self._plan.rules.items())] if self._plan else []
+        return [self._plan.setup, *self._plan.cameras.values()] if self._plan else []
 
-    def adopt(self, plan: EventsPlan | None) -> list[msgspec.Struct]:
-        """Go by this plan from now on; return what the process is to be told: who is the same is followed on."""
-        before = self._plan.rules if self._plan else {}
-        after = plan.rules if plan else {}
+    def adopt(self, plan: EventsPlan | None) -> None:
+        """Go by this plan from now on, and tell the process: who is the same is followed on."""
+        before = self._plan.cameras if self._plan else {}
+        after = plan.cameras if plan else {}
         self._plan = plan
-        return [
-            *(Leave(camera) for camera in before.keys() - after.keys()),
-            *(Follow(camera, rules) for camera, rules in after.items() if before.get(camera) != rules),
-        ]
+        for camera in before.keys() - after.keys():
+            self.send(Leave(camera))
+        for camera, follow in after.items():
+            if before.get(camera) != follow:
+                self.send(follow)
+
+    def send(self, message: msgspec.Struct) -> None:
+        """Tell the process something, if there is one that takes it."""
+        for child in self.children:
+            child.send(message)
 
     def offer(self, tiles: list[SightedTile]) -> None:
         """Hand over answered tiles, or count them as dropped."""
@@ -63,8 +69,8 @@ class EventForce:
 
     def note_transition(self, transition: CameraTransition) -> None:
         """Take note of a camera that came up or went down."""
-        for child in self.children if transition.state is not CameraState.STREAMING else ():
-            child.send(Away(transition.camera))  # one that does not take it ends its tracks for want of frames
+        if transition.state is not CameraState.STREAMING:
+            self.send(Away(transition.camera))  # one that does not take it ends its tracks for want of frames
 
     def note_report(self, report: EventsReport) -> None:
         """Take note of what it counts."""

@@ -5,24 +5,26 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from daemon.child import ChildSpec
-from daemon.roster import Roster
+from daemon.roster import Camera, Roster
 from daemon.settings import Settings
-from events.analyst import CameraRules
-from events.messages import DATABASE, EventsSetup
+from events.life import LifePolicy
+from events.messages import DATABASE, EventsSetup, Follow
 
 NAME = "e1"
 KIND = "events"
 FOLDER = "events"
 """In the state folder."""
+ANSWER_S = 2.0
+"""So long may it take from a frame to what is told of it, and to an order."""
 
 
 @dataclass(frozen=True, slots=True)
 class EventsPlan:
-    """The process, and by which rules it follows each camera."""
+    """The process, and how it follows each camera."""
 
     spec: ChildSpec
     setup: EventsSetup
-    rules: Mapping[str, CameraRules]
+    cameras: Mapping[str, Follow]
 
 
 def events_database(settings: Settings) -> Path | None:
@@ -38,5 +40,17 @@ def plan_events(settings: Settings, roster: Roster, inherited: Mapping[str, str]
     return EventsPlan(
         ChildSpec(NAME, KIND, "events.process", inherited),
         EventsSetup(str(settings.state_dir / FOLDER), wanted.retention),
-        {camera.name: camera.rules for camera in roster.enabled},
+        {camera.name: Follow(camera.name, camera.rules, camera.recording) for camera in roster.enabled},
     )
+
+
+def kept_s(settings: Settings, camera: Camera) -> float:
+    """Return how many seconds of a camera's packets are to be kept, so that events can have pictures and clips.
+
+    An object is an event after some answers, and an event's picture is ordered with its next update.
+    """
+    if not settings.events.enabled:
+        return 0.0
+    policy = LifePolicy()
+    before_s = max(policy.update_every_s, camera.recording.pre_s if camera.recording else 0.0)
+    return before_s + policy.min_sightings / (camera.fps or settings.mosaic.fps) + ANSWER_S

@@ -31,6 +31,7 @@ from daemon.rosterdraft import Draft, Spot, drafts_of
 from daemon.rulefields import rules_of
 from daemon.secrets import Secret, SecretFault, SecretSources, expand
 from daemon.yamltext import YamlDocument
+from events.album import Recording
 from events.analyst import CameraRules
 from inference.labels import modern_label
 
@@ -68,6 +69,8 @@ class Camera:
     reading: Reading = UNWRITTEN
     rules: CameraRules = NO_RULES
     """What its events are made of."""
+    recording: Recording | None = None
+    """How clips of them are made; None: there are none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +173,7 @@ class _Resolver:
             priority=fields.priority,
             reading=msgspec.convert({key: getattr(fields, key) for key in Reading.__struct_fields__}, Reading),
             rules=rules_of(fields.masks, fields.zones, fields.lines, fields.speed, fields.still_s),
+            recording=fields.record.recording if fields.record else None,
         )
 
     def problems(self) -> Iterator[Problem]:

@@ -107,6 +107,10 @@ class Keeping:
         self._tell_removed()
         self._look(store)
 
+    def has_room(self) -> bool:
+        """Whether pictures and clips may be added to the disk; for any thread."""
+        return self._free(self._folder) >= self._keep.min_free_bytes / 2
+
     def rescue(self, path: Path, now: float) -> None:
         """Make room on a disk on which nothing can be written any more; ``path`` is the database's.
 

@@ -2,7 +2,9 @@
 
 import msgspec
 
+from capture.mediamessages import Prolong, Record, Recorded, Snapped, Snapshot
 from capture.messages import LastWords, Message, Ready, Sighting, Stop
+from events.album import Recording
 from events.analyst import CameraRules
 from events.retention import Retention
 from events.words import Kind
@@ -26,6 +28,8 @@ class Follow(Message, frozen=True):
 
     camera: str
     rules: CameraRules = CameraRules()
+    recording: Recording | None = None
+    """How its clips are made; None: there are none."""
 
 
 class Leave(Message, frozen=True):
@@ -100,5 +104,6 @@ class EventsNotice(Message, frozen=True):
     is_bad: bool = True
 
 
-ToEvents = EventsSetup | Follow | Leave | Away | Seen | Stop
-FromEvents = Ready | EventsReport | EventsNotice | LastWords
+ToEvents = EventsSetup | Follow | Leave | Away | Seen | Recorded | Snapped | Stop
+FromEvents = Ready | EventsReport | EventsNotice | Record | Prolong | Snapshot | LastWords
+"""Orders for pictures and clips have epoch 0: the supervisor knows which it is, and who has the camera."""

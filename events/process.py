@@ -13,10 +13,12 @@ from typing import Any
 from capture.channel import Channel
 from capture.child import adopt, live, memory_mib, wait_readable
 from capture.exits import ExitCode
+from capture.mediamessages import Recorded, Snapped
 from capture.messages import Ready, Stop
+from events.album import Album
 from events.analyst import Analyst
 from events.keeping import Keeping
-from events.mediapaths import MEDIA
+from events.mediapaths import MEDIA, MediaKind
 from events.messages import (
     DATABASE,
     Away,
@@ -53,6 +55,15 @@ class EventsProcess:
         lines = EventLines(folder)
         keeping = Keeping(media, setup.keep, self._tell)
         self._writer = EventWriter(path, [lines.name], self._tell, cares=[keeping])
+        self._album = Album(
+            media,
+            send=channel.send,
+            keep=self._writer.offer,
+            told=self._note_media,
+            tell=self._tell,
+            has_room=keeping.has_room,
+            clock=time.time,
+        )
         self._couriers = [
             Courier(
                 path,
@@ -79,7 +90,8 @@ class EventsProcess:
     def obey(self, message: object) -> bool:
         """Carry out one message; return False for Stop."""
         match message:
-            case Follow(camera, rules):
+            case Follow(camera, rules, recording):
+                self._album.follow(camera, recording)
                 before = self._analysts.get(camera)
                 if before is None or before.rules != rules:
                     self._end(camera, Ending.STOPPED)
@@ -87,6 +99,7 @@ class EventsProcess:
             case Leave(camera):
                 self._end(camera, Ending.STOPPED)
                 self._analysts.pop(camera, None)
+                self._album.leave(camera)
             case Away(camera):
                 self._end(camera, Ending.CAMERA_DOWN)
             case Seen(frames):
@@ -95,6 +108,8 @@ class EventsProcess:
                         self._frames += 1
                         at_s, at = frame.captured_mono_s, frame.captured_at
                         self._keep(analyst.see(at_s, at, frame.source_wh, frame.sightings))
+            case Recorded() | Snapped():
+                self._album.hear(message)
             case Stop():
                 return False
         return True
@@ -109,10 +124,12 @@ class EventsProcess:
         self._tick_due_s = now_s + TICK_S
         for analyst in self._analysts.values():
             self._keep(analyst.tick(now_s))
+        self._album.step([moment for each in self._analysts.values() for moment in each.lives.open()], now_s)
         self._channel.send(self._report())
 
     def stop(self) -> None:
         """End all events, keep them, and tell of them as far as there is time."""
+        self._album.stop()
         for camera in self._analysts:
             self._end(camera, Ending.STOPPED)
         self._writer.flush(STOP_S)
@@ -130,6 +147,11 @@ class EventsProcess:
             for event in batch.events:
                 self._counts[event.camera, event.label][event.kind] += 1
             self._writer.offer(batch)
+            self._album.note(batch.moments, time.monotonic())
+
+    def _note_media(self, camera: str, event: str, kind: MediaKind) -> None:
+        if (analyst := self._analysts.get(camera)) is not None:
+            analyst.lives.note_media(event, has_snapshot=kind == "snapshot", has_clip=kind == "clip")
 
     def _tell(self, notice: Notice) -> None:
         self._channel.send(EventsNotice(notice.message, notice.fields, notice.is_bad))

@@ -51,7 +51,7 @@ def test_other_rules_for_events_leave_the_cameras_their_readers():
     assert found.difference == Difference(followed=("c2",))
     assert found.openings == found.closings == {}
     assert found.job.events is not None
-    assert [each.name for each in found.job.events.rules["c2"].lines] == ["gate"]
+    assert [each.name for each in found.job.events.cameras["c2"].rules.lines] == ["gate"]
     assert change(plain(3), plain(3) | {"c2": f", {line}"}).difference == Difference(), "no events are wanted"
 
 
