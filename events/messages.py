@@ -7,6 +7,7 @@ from capture.messages import LastWords, Message, Ready, Sighting, Stop
 from events.album import Recording
 from events.analyst import CameraRules
 from events.retention import Retention
+from events.sinks.options import MqttOptions, WebhookOptions
 from events.words import Kind
 
 DATABASE = "events.sqlite"
@@ -21,6 +22,8 @@ class EventsSetup(Message, frozen=True):
     folder: str
     """Where the database and media are kept."""
     keep: Retention = Retention()
+    mqtt: MqttOptions | None = None
+    webhooks: tuple[WebhookOptions, ...] = ()
 
 
 class Follow(Message, frozen=True):

@@ -31,10 +31,9 @@ from events.messages import (
     Seen,
     ToEvents,
 )
-from events.sinks.courier import Courier
-from events.sinks.jsonl import POLICY, EventLines
+from events.sinks.couriers import Couriers
 from events.words import ID_BITS, Batch, Ending, Kind, Notice
-from events.writer import Delivered, EventWriter
+from events.writer import EventWriter
 
 LOOK_S = 0.2
 TICK_S = 1.0
@@ -51,10 +50,9 @@ class EventsProcess:
         folder = Path(setup.folder)
         media = folder / MEDIA
         media.mkdir(parents=True, exist_ok=True)
-        path = folder / DATABASE
-        lines = EventLines(folder)
+        self._couriers = Couriers(setup, self._tell)
         keeping = Keeping(media, setup.keep, self._tell)
-        self._writer = EventWriter(path, [lines.name], self._tell, cares=[keeping])
+        self._writer = EventWriter(folder / DATABASE, self._couriers.names, self._tell, cares=[keeping])
         self._album = Album(
             media,
             send=channel.send,
@@ -64,16 +62,6 @@ class EventsProcess:
             has_room=keeping.has_room,
             clock=time.time,
         )
-        self._couriers = [
-            Courier(
-                path,
-                lines,
-                news=self._writer.news(lines.name),
-                delivered=lambda seqs: self._writer.offer(Delivered(lines.name, tuple(seqs))),
-                tell=self._tell,
-                policy=POLICY,
-            )
-        ]
         self._analysts: dict[str, Analyst] = {}
         self._counts: defaultdict[tuple[str, str], Counter[Kind]] = defaultdict(Counter)
         self._frames = 0
@@ -83,8 +71,7 @@ class EventsProcess:
     def start(self) -> None:
         """Start keeping, and say so."""
         self._writer.start()
-        for courier in self._couriers:
-            courier.start()
+        self._couriers.start(self._writer)
         self._channel.send(Ready(memory_mib()))
 
     def obey(self, message: object) -> bool:
@@ -133,9 +120,7 @@ class EventsProcess:
         for camera in self._analysts:
             self._end(camera, Ending.STOPPED)
         self._writer.flush(STOP_S)
-        for courier in self._couriers:
-            courier.wait_empty(STOP_S)
-            courier.stop(STOP_S)
+        self._couriers.stop(STOP_S, STOP_S)
         self._writer.stop(STOP_S)
 
     def _end(self, camera: str, ending: Ending) -> None:

@@ -141,11 +141,15 @@ class Courier:
 
         What waits is told after the next start.
         """
+        self.interrupt()
+        self._thread.join(deadline_s)
+        return not self._thread.is_alive()
+
+    def interrupt(self) -> None:
+        """Let what is under way fail, and the thread end soon."""
         self._stop.set()
         self._news.set()
         self._recipient.interrupt()
-        self._thread.join(deadline_s)
-        return not self._thread.is_alive()
 
     def wait_empty(self, deadline_s: float) -> bool:
         """Wait until all that was in the outbox has been told; False if that takes too long."""

@@ -14,7 +14,8 @@ import trustme
 
 from events.outbox import Letter
 from events.sinks.courier import LaterError
-from events.sinks.mqtt import Mqtt, MqttOptions
+from events.sinks.mqtt import Mqtt
+from events.sinks.options import MqttOptions
 from events.store import ended
 from events.words import Ending, Kind
 from tests.events.broker import MOSQUITTO, Broker, Subscriber, free_port
@@ -163,7 +164,8 @@ def test_a_broker_that_hangs_is_left_and_stopping_does_not_wait_for_it(tmp_path,
 def test_the_broker_says_offline_for_one_that_was_killed(tmp_path, broker):
     program = f"""
 import threading
-from events.sinks.mqtt import Mqtt, MqttOptions
+from events.sinks.mqtt import Mqtt
+from events.sinks.options import MqttOptions
 sink = Mqtt(MqttOptions("127.0.0.1", {broker.port}))
 while True:
     sink.idle(1.0)

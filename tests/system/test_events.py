@@ -1,10 +1,11 @@
-"""Events of a running daemon: one for each visit, through a kill of the process that follows them, and at the end."""
+"""Events of a running daemon: one for each visit, through a kill of the process that follows them, and who is told."""
 
 import json
 import os
 import signal
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -16,8 +17,10 @@ from simulator.camera import CameraSpec
 from simulator.faults import NotFound
 from simulator.footage import Footage
 from simulator.thread import ServerThread
+from tests.events.broker import MOSQUITTO, Broker, Subscriber, free_port
+from tests.events.hookserver import HookServer
 from tests.system.colours import LABELS, Model
-from tests.system.stage import running, wait_until
+from tests.system.stage import running, small_settings, wait_until
 
 pytestmark = pytest.mark.slow
 
@@ -74,3 +77,67 @@ def test_each_object_is_one_event_whatever_dies(
     for kind in ("new", "end"):
         told = [line["id"] for line in lines if line["kind"] == kind]
         assert sorted(told) == sorted(event.id for event in kept(path)), "each once, none left out"
+
+
+@pytest.mark.skipif(MOSQUITTO is None, reason="needs mosquitto: make clients")
+def test_broker_and_web_servers_are_told_and_one_that_is_not_there_hinders_nobody(
+    tmp_path: Path, colour_model: Model, colour_footage: dict[str, Footage]
+) -> None:
+    with (
+        ServerThread([CameraSpec("cam-0", colour_footage[NAMES["cam-0"]])]) as server,
+        HookServer() as hooks,
+        broker_in(tmp_path / "broker") as broker,
+        Subscriber(broker.port, "#") as subscriber,
+    ):
+
+        def posted(kind: str) -> list[str]:
+            found = [json.loads(request.body) for request in hooks.requests]
+            return sorted(each["id"] for each in found if each["kind"] == kind)
+
+        (tmp_path / "secrets").mkdir()
+        (tmp_path / "secrets" / "SIGNS").write_text("s3cr3t\n")
+        (tmp_path / "secrets" / "GOOD").write_text(f"http://127.0.0.1:{hooks.port}/hook\n")
+        told = {
+            "enabled": True,
+            "mqtt": {"host": "127.0.0.1", "port": broker.port, "topic_prefix": "site"},
+            "webhooks": {
+                "good": {"url": "${GOOD}", "secret": "${SIGNS}"},
+                "absent": {"url": f"http://127.0.0.1:{free_port()}/"},
+            },
+        }
+        settings = {
+            "model": small_settings(colour_model)["model"],
+            "devices": {"cpu": {"workers": 1, "threads": 1}},
+            "events": told,
+            "secrets_dir": str(tmp_path / "secrets"),
+        }
+        camera = {"url": server.url("cam-0"), "labels": [NAMES["cam-0"]]}
+        with running(tmp_path, colour_model, {"cam-0": camera}, settings=settings) as daemon:
+            subscriber.wait_for("site/available", b"online")
+            counts = f"site/cam-0/{NAMES['cam-0']}"
+            wait_until(lambda: subscriber.latest(counts) not in (None, b"0"), lambda: daemon.log[-3000:])
+            wait_until(lambda: "sink=webhook:absent" in daemon.log, lambda: daemon.log[-3000:])
+            server.set_fault("cam-0", NotFound())
+            subscriber.wait_for(counts, b"0")
+            path = tmp_path / "state" / "events" / "events.sqlite"
+            wait_until(lambda: posted("end") == sorted(event.id for event in kept(path)), lambda: daemon.log[-3000:])
+            assert daemon.stop() == 0
+            subscriber.wait_for("site/available", b"offline")
+            assert 'told="jsonl mqtt webhook:good webhook:absent"' in daemon.log
+    ids = sorted(event.id for event in kept(path))
+    published = [json.loads(payload) for topic, payload in subscriber.messages if topic == "site/events"]
+    for kind in ("new", "end"):
+        assert sorted(each["after"]["id"] for each in published if each["type"] == kind) == ids
+        assert posted(kind) == ids
+    assert all(request.headers["mosaicd-signature"] for request in hooks.requests)
+
+
+@contextmanager
+def broker_in(folder: Path) -> Iterator[Broker]:
+    """A broker that runs."""
+    broker = Broker(folder)
+    broker.start()
+    try:
+        yield broker
+    finally:
+        broker.end()
