@@ -27,7 +27,7 @@ if __name__ == "__main__":
     sys.path[0] = str(Path(__file__).parents[1])
 
 from capture.messages import Sighting
-from daemon.roster import parse_roster
+from daemon.roster import Camera, parse_roster
 from daemon.secrets import SecretSources
 from events.analyst import Analyst, CameraRules
 from events.geometry import contains
@@ -258,10 +258,15 @@ def _clock(at: float) -> str:
 
 def rules_in_manual(picture: str) -> CameraRules:
     """The rules of the example that stands above a picture."""
+    return camera_in_manual(picture).rules
+
+
+def camera_in_manual(picture: str) -> Camera:
+    """The camera of that example."""
     before, _, _ = MANUAL.read_text().partition(f"(rules/{picture}.webp)")
     example = re.findall(r"```yaml\n(cameras:.*?)```", before, re.DOTALL)[-1]
     roster = parse_roster(example, file=str(MANUAL), mosaic_fps=None, sources=SecretSources.from_environ({})).require()
-    return roster.cameras[0].rules
+    return roster.cameras[0]
 
 
 def zones() -> Drawing:
@@ -385,13 +390,14 @@ def still() -> Drawing:
     rules = rules_in_manual("still")
     film = Film(1_000_005, rules, range(500), lambda number, parked: number in (3, 4, 5, 6, 14))
     way = film.follow("car", (113, 351), 5)
-    shown = [each for each in way if each.index in (10, 24, 55)]
-    drawing = Drawing(film.exposed(shown, 98))
-    parked = next(each for each in film.moments(98) if each.truth.xyxy[3] == _PARKED_Y)
+    shown = [each for each in way if each.index in (8, 24, 55)]
+    drawing = Drawing(film.exposed(shown, 92))
+    parked = next(each for each in film.moments(92) if each.truth.xyxy[3] == _PARKED_Y)
     drawing.box(parked.truth.xyxy, GOOD)
     kinds = [each.event.kind for each in film.told if each.event.best_box[3] == _PARKED_Y]
     seen = f"parked: seen {len(film.frames)} times in {len(film.frames) / FPS:.0f} s,"
-    drawing.words((100, 258), seen, f"told of {len(kinds)} times: {', '.join(kinds)} (it stands)", colour=GOOD)
+    drawing.line([(78, 229), (78, 420)], GOOD, 2)
+    drawing.words((14, 430), seen, f"told of {len(kinds)} times: {kinds[0]},", f"and {kinds[1]} when it stands", colour=GOOD)
     drawing.line([each.foot for each in way], GOOD, 3.5, f'marker-end="url(#{GOOD.strip("#")})"')
     for each in shown:
         drawing.box(each.truth.xyxy, GOOD)
@@ -399,8 +405,8 @@ def still() -> Drawing:
     for told in (each for each in film.told if each.event.id == driver):
         if (at := next((each for each in way if each.index == told.index), None)) is not None:
             drawing.ring(at.foot, GOOD)
-            drawing.words((at.foot[0] + 22, at.foot[1] + 12), told.event.kind, colour=GOOD)
-    drawing.words((250, 330), "moves: told of at once, then every 5 s", colour=GOOD)
+            drawing.words((at.foot[0] + 22, at.foot[1] + 14), told.event.kind, colour=GOOD)
+    drawing.words((330, 264), "moves: told of at first,", "and then every 5 s", colour=GOOD)
     return drawing
 
 
@@ -410,26 +416,37 @@ _PARKED_Y = 228.675
 
 def record() -> Drawing:
     """What is in a clip, and what the picture shows."""
-    rules = rules_in_manual("record")
-    film = Film(1_000_005, rules, range(70, 230), lambda number, parked: (parked and number not in (8, 9)) or number == 25)
+    rules, order = rules_in_manual("record"), camera_in_manual("record").recording
+    assert order is not None
+    cast = (3, 4, 5, 6, 25)
+    film = Film(1_000_005, rules, range(74, 230), lambda number, parked: number in cast)
     event = next(each for each in film.last.values() if each.ended_at is not None)
     assert event.ended_at is not None
-    drawing = Drawing(np.full((340, 960, 3), (16, 21, 28), np.uint8))
-    start, end = event.started_at - PRE_S, event.ended_at + POST_S
-    times = (start, event.started_at, event.best_at, event.ended_at, end)
-    print([round(each - NOON, 1) for each in times], [film.index(each) for each in times])
+    drawing = Drawing(np.full((330, 960, 3), (16, 21, 28), np.uint8))
+    start, end = event.started_at - order.pre_s, event.ended_at + order.post_s
+    times = (start, event.started_at, event.best_at, event.ended_at - 0.6, end)
 
     def x(at: float) -> float:
-        return 60.0 + 840.0 * (at - start) / (end - start)
+        return 40.0 + 880.0 * (at - start) / (end - start)
 
+    bands = ((start, times[1], RULE, f"pre_s: {order.pre_s:g}"), (times[1], event.ended_at, GOOD, "event"),
+             (event.ended_at, end, RULE, f"post_s: {order.post_s:g}"))
+    for since, until, colour, words in bands:
+        drawing.add(
+            f'<rect x="{x(since)}" y="236" width="{x(until) - x(since)}" height="30" fill="{colour}" stroke="#10151c"/>'
+            f'<text x="{x((since + until) / 2)}" y="257" font-size="17" text-anchor="middle">{words}</text>'
+        )
     for number, at in enumerate(times):
-        rgb = np.ascontiguousarray(film.exposed([], film.index(at))[120:, 500:])
-        drawing.picture(rgb, (12 + 188 * number, 14), 184)
-        drawing.words((104 + 188 * number, 184), _clock(at), size=14, anchor="middle")
+        left = 12 + 188 * number
+        rgb = np.ascontiguousarray(film.exposed([], film.index(at))[120:, 480:])
+        drawing.picture(rgb, (left, 14), 184)
+        drawing.line([(left + 92, 176), (x(at), 234)], "#fff", 1.5)
+        drawing.words((left + 92, 190), _clock(at), size=14, anchor="middle")
+    drawing.add(f'<rect x="388" y="14" width="184" height="161" fill="none" stroke="{GOOD}" stroke-width="4"/>')
+    drawing.words((480, 30), "snapshot.jpg", colour=GOOD, anchor="middle", size=14)
+    drawing.line([(x(start), 282), (x(start), 292), (x(end), 292), (x(end), 282)], "#fff", 2)
+    drawing.words((480, 306), "clip.mp4", anchor="middle", size=15)
     return drawing
-
-
-PRE_S, POST_S = 5.0, 10.0
 
 
 PICTURES: dict[str, Callable[[], Drawing]] = {"zones": zones, "lines": lines, "masks": masks, "speed": speed, "still": still, "record": record}
