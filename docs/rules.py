@@ -8,16 +8,11 @@ when, which events began and ended, how fast they were. Needs chromium (make cli
 """
 
 import argparse
-import base64
-import itertools
 import re
 import shutil
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from html import escape
+from collections.abc import Callable
 from pathlib import Path
-from types import MappingProxyType
 
 import cv2
 import numpy as np
@@ -26,225 +21,18 @@ from playwright.sync_api import Browser, sync_playwright
 if __name__ == "__main__":
     sys.path[0] = str(Path(__file__).parents[1])
 
-from capture.messages import Sighting
 from daemon.roster import Camera, parse_roster
 from daemon.secrets import SecretSources
-from events.analyst import Analyst, CameraRules
+from docs.drawing import GOOD, QUIET, RULE, Drawing, Point
+from docs.film import FPS, SIZE_WH, Film, Moment
+from events.analyst import CameraRules
 from events.geometry import contains
 from events.words import Event
-from simulator.world.painter import MARGIN, Painter
-from simulator.world.scene import build_scene
-from simulator.world.truth import Picture, Truth
 
 MANUAL = Path(__file__).parent / "EVENTS.md"
-SIZE_WH = (960, 540)
-ROUND_S = 20.0
-FPS = 5
-NOON = 1796047985.0
-"""2026-11-30T14:13:05Z, when each film begins."""
-LEAST_VISIBLE = 0.4
-_REACH_PX = 30.0
-"""So far, and its own height, an object moves from one frame to the next."""
-RULE, GOOD, QUIET = "#ffd400", "#36e27b", "#d5dae0"
-"""What is drawn by hand in the roster; what became an event; what did not."""
-
-Point = tuple[float, float]
-Box = tuple[float, float, float, float]
-
-
-@dataclass(frozen=True, slots=True)
-class Moment:
-    """An object on one frame."""
-
-    index: int
-    truth: Truth
-
-    @property
-    def foot(self) -> Point:
-        """Where it stands, pixels."""
-        x1, _, x2, y2 = self.truth.xyxy
-        return (x1 + x2) / 2, y2
-
-    @property
-    def height(self) -> float:
-        """Of its box, pixels."""
-        return self.truth.xyxy[3] - self.truth.xyxy[1]
-
-
-@dataclass(frozen=True, slots=True)
-class Told:
-    """A change of an event, and on which frame it was told."""
-
-    index: int
-    event: Event
-
-
-class Film:
-    """Some frames of a scene, and what the rules make of them."""
-
-    def __init__(
-        self, seed: int, rules: CameraRules, frames: range, cast: Callable[[int, bool], bool], later: Mapping[int, float] = MappingProxyType({})
-    ) -> None:
-        """``cast`` says by an actor's number, and whether it is parked, who is there; ``later`` when somebody starts."""
-        scene = build_scene(seed, (SIZE_WH[0] + 2 * MARGIN, SIZE_WH[1] + 2 * MARGIN), ROUND_S)
-        actors = [
-            replace(each, start_s=later.get(number, each.start_s))
-            for number, each in enumerate(scene.actors)
-            if cast(number, each.is_parked)
-        ]
-        painter = Painter(replace(scene, actors=tuple(actors), shake_px=0.0), seed, ROUND_S)
-        turn = round(ROUND_S * FPS)
-        self.frames = frames
-        self._pictures: dict[int, Picture] = {i: painter.paint(i % turn, i % turn / FPS) for i in frames}
-        self.told: list[Told] = []
-        draw = itertools.count()
-        analyst = Analyst("yard", rules, lambda: next(draw))
-        for index in frames:
-            at_s = index / FPS
-            seen = [Sighting(each.label, 0.9, each.xyxy) for each in self._seen(index)]
-            batch = analyst.see(at_s, self.at(index), SIZE_WH, seen)
-            self.told += [Told(index, event) for event in batch.events]
-        self.last = {each.event.id: each.event for each in self.told}
-
-    def at(self, index: int) -> float:
-        """The wall clock of a frame."""
-        return NOON + (index - self.frames.start) / FPS
-
-    def index(self, at: float) -> int:
-        """The frame at a time."""
-        return min(self.frames.start + round((at - NOON) * FPS), self.frames.stop - 1)
-
-    def _seen(self, index: int) -> list[Truth]:
-        return [each for each in self._pictures[index].truths if each.visible_ratio >= LEAST_VISIBLE]
-
-    def moments(self, index: int) -> list[Moment]:
-        """What is to be seen on a frame."""
-        return [Moment(index, each) for each in self._seen(index)]
-
-    def follow(self, label: str, near: Point, index: int) -> list[Moment]:
-        """One object's moments, forwards from where it stands on a frame."""
-        found: list[Moment] = []
-        for each in range(index, self.frames.stop):
-            moments = [moment for moment in self.moments(each) if moment.truth.label == label]
-            nearest = min(moments, key=lambda moment: _distance(moment.foot, near), default=None)
-            if found and each - found[-1].index > FPS:
-                break
-            if nearest is not None and _distance(nearest.foot, near) < _REACH_PX + nearest.height:
-                found.append(nearest)
-                near = nearest.foot
-        return found
-
-    def exposed(self, moments: Sequence[Moment], base: int) -> np.ndarray:
-        """One picture that shows an object at several moments, RGB."""
-        rgb = self._pictures[base].rgb.copy()
-        for moment in moments:
-            x1, y1, x2, y2 = (round(number) for number in moment.truth.xyxy)
-            y1 -= round(moment.height * 0.6) if moment.truth.label in ("motorcycle", "bicycle") else 0
-            part = np.s_[max(0, y1 - 3) : y2 + 6, max(0, x1 - 14) : x2 + 14]
-            rgb[part] = self._pictures[moment.index].rgb[part]
-        return rgb
-
-
-def _distance(a: Point, b: Point) -> float:
-    return float(np.hypot(a[0] - b[0], a[1] - b[1]))
-
-
-class Drawing:
-    """SVG over a picture, in its pixels."""
-
-    def __init__(self, rgb: np.ndarray) -> None:
-        self.size_wh = (rgb.shape[1], rgb.shape[0])
-        self._parts: list[str] = []
-        self.picture(rgb, (0.0, 0.0), rgb.shape[1])
-
-    def picture(self, rgb: np.ndarray, at: Point, width: float) -> None:
-        """A picture; ``at`` is its left upper corner."""
-        _, jpeg = cv2.imencode(".jpg", rgb[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 95])
-        data = base64.b64encode(jpeg.tobytes()).decode()
-        self.add(f'<image href="data:image/jpeg;base64,{data}" x="{at[0]}" y="{at[1]}" width="{width}"/>')
-
-    def add(self, text: str) -> None:
-        """Add an element."""
-        self._parts.append(text)
-
-    def polygon(self, corners: Sequence[Point], colour: str, opacity: float = 0.18) -> None:
-        """An area."""
-        points = _points(corners)
-        self.add(f'<polygon points="{points}" fill="{colour}" fill-opacity="{opacity}" stroke="#000" {_BACK}/>')
-        self.add(f'<polygon points="{points}" fill="none" stroke="{colour}" stroke-width="3"/>')
-
-    def line(self, points: Sequence[Point], colour: str, width: float = 4.0, extra: str = "") -> None:
-        """A way."""
-        shape = f'<polyline points="{_points(points)}" fill="none" stroke-linejoin="round"'
-        self.add(f'{shape} stroke="#000" stroke-opacity="0.55" stroke-width="{width + 2.5}" {extra}/>')
-        self.add(f'{shape} stroke="{colour}" stroke-width="{width}" {extra}/>')
-
-    def dots(self, points: Sequence[Point], colour: str, radius: float = 3.5) -> None:
-        """Where somebody stood."""
-        for x, y in points:
-            self.add(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{radius}" fill="{colour}" stroke="#000" stroke-width="1"/>')
-
-    def ring(self, point: Point, colour: str) -> None:
-        """A moment."""
-        for width, stroke in ((7, "#000"), (4, colour)):
-            self.add(
-                f'<circle cx="{point[0]:.1f}" cy="{point[1]:.1f}" r="11" fill="none" stroke="{stroke}" '
-                f'stroke-width="{width}"/>'
-            )
-
-    def box(self, box: Box, colour: str, extra: str = "") -> None:
-        """What was seen."""
-        x1, y1, x2, y2 = box
-        at = f'x="{x1:.1f}" y="{y1:.1f}" width="{x2 - x1:.1f}" height="{y2 - y1:.1f}" fill="none"'
-        self.add(f'<rect {at} stroke="#000" stroke-opacity="0.6" stroke-width="4.5" {extra}/>')
-        self.add(f'<rect {at} stroke="{colour}" stroke-width="2.5" {extra}/>')
-
-    def words(self, at: Point, *lines: str, colour: str = "#fff", anchor: str = "start", size: int = 17) -> None:
-        """Text on a dark plate; ``at`` is its left, middle or right, at the height of its first line's middle."""
-        width = max(len(line) for line in lines) * size * 0.6 + 16
-        left = at[0] - {"start": 0.0, "middle": width / 2, "end": width}[anchor]
-        left = min(max(left, 4.0), self.size_wh[0] - width - 4.0)
-        height = len(lines) * size * 1.3 + 8
-        top = min(max(at[1] - size * 0.65 - 4, 4.0), self.size_wh[1] - height - 4.0)
-        self.add(
-            f'<rect x="{left:.1f}" y="{top:.1f}" width="{width:.1f}" height="{height:.1f}" rx="5" fill="#10151c" '
-            f'fill-opacity="0.86" stroke="{colour}" stroke-width="1.5"/>'
-        )
-        for number, line in enumerate(lines):
-            y = top + 4 + size * (1.3 * number + 0.98)
-            self.add(
-                f'<text x="{left + width / 2:.1f}" y="{y:.1f}" font-size="{size}" fill="{colour if not number else "#fff"}"'
-                f' text-anchor="middle">{escape(line)}</text>'
-            )
-
-    def pointer(self, start: Point, end: Point, colour: str, width: float = 3.0) -> None:
-        """An arrow."""
-        self.line((start, end), colour, width, f'marker-end="url(#{colour.strip("#")})"')
-
-    def svg(self) -> str:
-        """All of it."""
-        heads = "".join(
-            f'<marker id="{colour.strip("#")}" viewBox="0 0 10 10" refX="7" refY="5" markerWidth="4" markerHeight="4" '
-            f'orient="auto"><path d="M0 0 L10 5 L0 10 z" fill="{colour}"/></marker>'
-            for colour in (RULE, GOOD, QUIET)
-        )
-        hatch = (
-            '<pattern id="hatch" width="14" height="14" patternUnits="userSpaceOnUse" patternTransform="rotate(45)">'
-            f'<rect width="14" height="14" fill="#10151c" fill-opacity="0.35"/><rect width="4" height="14" '
-            f'fill="{RULE}" fill-opacity="0.75"/></pattern>'
-        )
-        width, height = self.size_wh
-        return (
-            f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" font-family="DejaVu Sans" '
-            f'font-weight="bold"><defs>{heads}{hatch}</defs>{"".join(self._parts)}</svg>'
-        )
-
-
-_BACK = 'stroke-opacity="0.55" stroke-width="6"'
-
-
-def _points(points: Sequence[Point]) -> str:
-    return " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
+_PARKED_Y = 228.675
+"""By its foot the parked car is known that is spoken of."""
+_LEAVES = f'marker-end="url(#{GOOD.strip("#")})"'
 
 
 def _pixels(point: Point) -> Point:
@@ -305,14 +93,14 @@ def lines() -> Drawing:
     film = Film(1_000_013, rules, range(40, 150), lambda number, parked: parked or number in (10, 16, 22), {16: 13.0})
     (line,) = rules.lines
     shown: list[Moment] = []
-    drawing_of: list[tuple[list[Moment], Event]] = []
+    ways: list[tuple[list[Moment], Event]] = []
     for label, near, first, when in (("car", (414, 511), 64, (64, 72)), ("motorcycle", (572, 149), 100, (116, 122))):
         way = film.follow(label, near, first)
         shown += [each for each in way if each.index in when]
-        drawing_of.append((way, next(each for each in film.last.values() if each.label == label)))
+        ways.append((way, next(each for each in film.last.values() if each.label == label)))
     drawing = Drawing(film.exposed(shown, 50))
-    for way, event in drawing_of:
-        drawing.line([each.foot for each in way], GOOD, 3.5, f'marker-end="url(#{GOOD.strip("#")})"')
+    for way, event in ways:
+        drawing.line([each.foot for each in way], GOOD, 3.5, _LEAVES)
         at = film.index(event.crossings[0].at)
         drawing.ring(next(each for each in way if each.index == at).foot, GOOD)
     start, end = _pixels(line.start), _pixels(line.end)
@@ -320,14 +108,14 @@ def lines() -> Drawing:
     drawing.dots([start, end], RULE, 8)
     for each in shown:
         drawing.box(each.truth.xyxy, GOOD)
-    drawing.words((590, 178), f"{drawing_of[0][1].label}: {drawing_of[0][1].crossings[0].direction}", colour=GOOD)
-    drawing.words((60, 424), f"{drawing_of[1][1].label}: {drawing_of[1][1].crossings[0].direction}", colour=GOOD)
+    drawing.words((590, 178), f"{ways[0][1].label}: {ways[0][1].crossings[0].direction}", colour=GOOD)
+    drawing.words((60, 424), f"{ways[1][1].label}: {ways[1][1].crossings[0].direction}", colour=GOOD)
     drawing.words((start[0] - 14, start[1]), "start", colour=RULE, anchor="end")
     drawing.words((end[0] + 14, end[1]), "end", colour=RULE)
-    for name, way in ((line.to_left, -1), (line.to_right, 1)):
-        x, y = end[0] - 46, end[1]
-        drawing.pointer((x, y + 12 * way), (x, y + 60 * way), RULE, 6)
-        drawing.words((x + 18, y + 46 * way), name, colour=RULE)
+    x, y = end[0] - 46, end[1]
+    for name, down in ((line.to_left, -1), (line.to_right, 1)):
+        drawing.pointer((x, y + 12 * down), (x, y + 60 * down), RULE, 6)
+        drawing.words((x + 18, y + 46 * down), name, colour=RULE)
     return drawing
 
 
@@ -341,17 +129,17 @@ def masks() -> Drawing:
     corners = [_pixels(corner) for corner in mask]
     drawing.polygon(corners, "url(#hatch)", 0.5)
     drawing.polygon(corners, RULE, 0.0)
-    events = [each.event.label for each in film.told if each.index <= index]
     for moment in film.moments(index):
-        is_masked = contains(corners, moment.foot)
-        if is_masked or moment.truth.label == "person":
-            drawing.box(moment.truth.xyxy, QUIET if is_masked else GOOD, 'stroke-dasharray="7 5"' if is_masked else "")
-            drawing.dots([moment.foot], QUIET if is_masked else GOOD, 6)
-            if moment.height > 55 and is_masked:
-                drawing.words((moment.foot[0], 200), "its foot is in the mask: not seen", colour=QUIET, anchor="middle")
-            elif not is_masked and moment.height < 150:
-                assert "person" in events
-                drawing.words((moment.foot[0] + 40, moment.foot[1] - 20), "an event", colour=GOOD)
+        x, y = moment.foot
+        if contains(corners, moment.foot):
+            drawing.box(moment.truth.xyxy, QUIET, 'stroke-dasharray="7 5"')
+            drawing.dots([moment.foot], QUIET, 6)
+            if moment.truth.label == "truck":
+                drawing.words((x, 200), "its foot is in the mask: not seen", colour=QUIET, anchor="middle")
+        elif moment.truth.label == "person" and any(each.event.label == "person" for each in film.told):
+            drawing.box(moment.truth.xyxy, GOOD)
+            drawing.dots([moment.foot], GOOD, 6)
+            drawing.words((x + 40, y - 20), "an event", colour=GOOD)
     drawing.words((880, 100), "mask", colour=RULE, anchor="middle", size=22)
     return drawing
 
@@ -362,7 +150,7 @@ def speed() -> Drawing:
     film = Film(1_000_010, rules, range(55, 110), lambda number, parked: parked or number in (14, 19, 30), {14: 2.2})
     (stretch,) = rules.stretches
     corners = [_pixels(corner) for corner in stretch.corners]
-    first, second = (film.follow("car", near, index) for near, index in (((506, 187), 63), ((521, 195), 66)))
+    first, second = (film.follow("car", near, index) for near, index in (((479, 230), 63), ((519, 190), 63)))
     shown = [each for each in (*first, *second) if each.index == 83]
     drawing = Drawing(film.exposed([], 83))
     drawing.polygon(corners, RULE)
@@ -372,7 +160,9 @@ def speed() -> Drawing:
         drawing.box(next(each for each in shown if each in way).truth.xyxy, GOOD)
         head = [f"{event.speed.median_kmh:.0f} km/h"]
         if event.headway is not None:
-            drawing.words((476, 196), *head, f"{event.headway.seconds:.1f} s, {event.headway.metres:.0f} m behind", colour=GOOD)
+            drawing.words(
+                (476, 196), *head, f"{event.headway.seconds:.1f} s, {event.headway.metres:.0f} m behind", colour=GOOD
+            )
         else:
             drawing.words((158, 366), *head, colour=GOOD, anchor="end")
     names = ("1 near left", "2 near right", "3 far right", "4 far left")
@@ -397,8 +187,10 @@ def still() -> Drawing:
     kinds = [each.event.kind for each in film.told if each.event.best_box[3] == _PARKED_Y]
     seen = f"parked: seen {len(film.frames)} times in {len(film.frames) / FPS:.0f} s,"
     drawing.line([(78, 229), (78, 420)], GOOD, 2)
-    drawing.words((14, 430), seen, f"told of {len(kinds)} times: {kinds[0]},", f"and {kinds[1]} when it stands", colour=GOOD)
-    drawing.line([each.foot for each in way], GOOD, 3.5, f'marker-end="url(#{GOOD.strip("#")})"')
+    drawing.words(
+        (14, 430), seen, f"told of {len(kinds)} times: {kinds[0]},", f"and {kinds[1]} once it stands", colour=GOOD
+    )
+    drawing.line([each.foot for each in way], GOOD, 3.5, _LEAVES)
     for each in shown:
         drawing.box(each.truth.xyxy, GOOD)
     driver = next(each.event.id for each in film.told if each.index == way[0].index)
@@ -408,10 +200,6 @@ def still() -> Drawing:
             drawing.words((at.foot[0] + 22, at.foot[1] + 14), told.event.kind, colour=GOOD)
     drawing.words((330, 264), "moves: told of at first,", "and then every 5 s", colour=GOOD)
     return drawing
-
-
-_PARKED_Y = 228.675
-"""By its foot the parked car is known that is spoken of."""
 
 
 def record() -> Drawing:
@@ -429,8 +217,11 @@ def record() -> Drawing:
     def x(at: float) -> float:
         return 40.0 + 880.0 * (at - start) / (end - start)
 
-    bands = ((start, times[1], RULE, f"pre_s: {order.pre_s:g}"), (times[1], event.ended_at, GOOD, "event"),
-             (event.ended_at, end, RULE, f"post_s: {order.post_s:g}"))
+    bands = (
+        (start, times[1], RULE, f"pre_s: {order.pre_s:g}"),
+        (times[1], event.ended_at, GOOD, "event"),
+        (event.ended_at, end, RULE, f"post_s: {order.post_s:g}"),
+    )
     for since, until, colour, words in bands:
         drawing.add(
             f'<rect x="{x(since)}" y="236" width="{x(until) - x(since)}" height="30" fill="{colour}" stroke="#10151c"/>'
@@ -449,7 +240,14 @@ def record() -> Drawing:
     return drawing
 
 
-PICTURES: dict[str, Callable[[], Drawing]] = {"zones": zones, "lines": lines, "masks": masks, "speed": speed, "still": still, "record": record}
+PICTURES: dict[str, Callable[[], Drawing]] = {
+    "zones": zones,
+    "lines": lines,
+    "masks": masks,
+    "speed": speed,
+    "still": still,
+    "record": record,
+}
 
 
 def keep(browser: Browser, drawing: Drawing, path: Path) -> None:
@@ -460,7 +258,6 @@ def keep(browser: Browser, drawing: Drawing, path: Path) -> None:
     picture = cv2.imdecode(np.frombuffer(page.screenshot(), np.uint8), cv2.IMREAD_COLOR)
     page.close()
     cv2.imwrite(str(path), picture, [cv2.IMWRITE_WEBP_QUALITY, 72])
-    cv2.imwrite(f"/tmp/docsx/{path.stem}.png", picture)
     print(f"{path}: {path.stat().st_size / 1000:.0f} kB")
 
 
