@@ -1,23 +1,26 @@
-"""Events of a running daemon: one for each visit, through a kill of the process that follows them, and at the end."""
+"""Events of a running daemon: one for each visit, through kills of all its processes and of itself, and at the end."""
 
 import json
 import os
 import signal
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from events.database import UnavailableError
 from events.reading import EventReader
-from events.words import Ending, Event
+from events.words import Ending, Event, Kind
 from simulator.camera import CameraSpec
 from simulator.faults import NotFound
 from simulator.footage import Footage
 from simulator.thread import ServerThread
+from tests.events.broker import MOSQUITTO, Broker, Subscriber
 from tests.system.colours import LABELS, Model
-from tests.system.stage import running, wait_until
+from tests.system.stage import Daemon, running, wait_until
 
 pytestmark = pytest.mark.slow
 
@@ -35,10 +38,11 @@ def test_each_object_is_one_event_whatever_dies(
     tmp_path: Path, colour_model: Model, colour_footage: dict[str, Footage]
 ) -> None:
     specs = [CameraSpec(name, colour_footage[colour]) for name, colour in NAMES.items()]
-    with ServerThread(specs) as server:
+    path = tmp_path / "state" / "events" / "events.sqlite"
+    with ServerThread(specs) as server, subscribed(tmp_path) as (subscriber, mqtt):
         cameras = {name: {"url": server.url(name)} for name in NAMES}
-        with running(tmp_path, colour_model, cameras, settings={"events": {"enabled": True}}) as daemon:
-            path = tmp_path / "state" / "events" / "events.sqlite"
+        settings = {"events": {"enabled": True, "mqtt": mqtt}}
+        with running(tmp_path, colour_model, cameras, settings=settings) as daemon:
 
             def are(**expected: set[Ending | None]) -> bool:
                 """Whether each camera's events ended so; None: they are open."""
@@ -67,10 +71,90 @@ def test_each_object_is_one_event_whatever_dies(
             count = len(kept(path))
             time.sleep(2.0)
             assert len(kept(path)) == count, "what stands there is told of once"
+
+            for victim in ("w1", "c1", "w2"):
+                kill_and_wait(daemon, victim, path)
+            before = kept(path)
+            daemon.process.kill()
+            daemon.process.wait(10)
+            check_still_kept(path, before)
+            assert (left_open := set(still_open(path)))
+
+        with running(tmp_path, colour_model, cameras, settings=settings) as daemon:
+            wait_until(lambda: is_each_open_once(path) and left_open.isdisjoint(still_open(path)), said)
+            assert {event.ending for event in kept(path) if event.id in left_open} == {Ending.RESTART}
+            check_still_kept(path, before)
             assert daemon.stop() == 0
-            over = {Ending.RESTART, Ending.STOPPED}
-            assert are(cam_1={Ending.CAMERA_DOWN, *over}, others=over), said()
-    lines = [json.loads(line) for line in (path.parent / "events.jsonl").read_text().splitlines()]
-    for kind in ("new", "end"):
-        told = [line["id"] for line in lines if line["kind"] == kind]
-        assert sorted(told) == sorted(event.id for event in kept(path)), "each once, none left out"
+        found = kept(path)
+        assert all(event.ending is not None for event in found)
+        assert sum(event.ending is Ending.STOPPED for event in found) == len(NAMES)
+        lines = [json.loads(line) for line in (path.parent / "events.jsonl").read_text().splitlines()]
+        check_told(found, [(line["id"], line["revision"], line["kind"]) for line in lines])
+        if subscriber is not None:
+            told = published(subscriber)
+            wait_until(
+                lambda: sum(kind == Kind.END for _, _, kind in set(published(subscriber))) == len(found), str(told)
+            )
+            check_told(found, published(subscriber))
+
+
+@contextmanager
+def subscribed(folder: Path) -> Iterator[tuple[Subscriber | None, dict[str, Any] | None]]:
+    """Who hears what an MQTT broker is told, and the settings of that broker; nobody where there is no Mosquitto."""
+    if MOSQUITTO is None:
+        yield None, None
+        return
+    broker = Broker(folder / "broker")
+    broker.start()
+    try:
+        with Subscriber(broker.port, "mosaicd/events") as subscriber:
+            yield subscriber, {"host": "127.0.0.1", "port": broker.port}
+    finally:
+        broker.end()
+
+
+def kill_and_wait(daemon: Daemon, victim: str, path: Path) -> None:
+    """Kill a child; wait until another is in its place, and each camera has its event."""
+
+    def said() -> str:
+        return f"{victim}: {[(event.camera, event.ending) for event in kept(path)]}\n{daemon.log[-3000:]}"
+
+    before, pid = kept(path), daemon.children()[victim]
+    os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: daemon.children().get(victim, pid) != pid, said)
+    daemon.wait_ready()
+    wait_until(lambda: is_each_open_once(path), said)
+    check_still_kept(path, before)
+
+
+def still_open(path: Path) -> dict[str, str]:
+    """Cameras of the events that have not ended, by id."""
+    return {event.id: event.camera for event in kept(path) if event.ended_at is None}
+
+
+def is_each_open_once(path: Path) -> bool:
+    """Whether each camera has one event that has not ended."""
+    return sorted(still_open(path).values()) == sorted(NAMES)
+
+
+def check_still_kept(path: Path, before: list[Event]) -> None:
+    """What was in the database is there, as it was or later."""
+    now = {event.id: event.revision for event in kept(path)}
+    assert all(now[event.id] >= event.revision for event in before)
+
+
+def published(subscriber: Subscriber) -> list[tuple[str, int, str]]:
+    """Id, revision and kind of all changes that an MQTT broker was told."""
+    found = [json.loads(payload) for _, payload in list(subscriber.messages)]
+    return [(each["after"]["id"], each["after"]["mosaicd"]["revision"], each["type"]) for each in found]
+
+
+def check_told(found: list[Event], changes: list[tuple[str, int, str]]) -> None:
+    """Each event was told as new and as ended, in order; only a receipt that died with somebody lets one come twice."""
+    once = list(dict.fromkeys(changes))
+    assert len(changes) - len(once) <= 3 * len(NAMES)
+    for kind in (Kind.NEW, Kind.END):
+        assert sorted(id_ for id_, _, each in once if each == kind) == [event.id for event in found]
+    for event in found:
+        revisions = [revision for id_, revision, _ in once if id_ == event.id]
+        assert revisions == sorted(set(revisions))
