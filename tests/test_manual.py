@@ -11,6 +11,7 @@ import typer
 from click import Context, Group
 
 from daemon.cli import app
+from daemon.eventview import HEADINGS, Columns
 from daemon.roster import parse_roster
 from daemon.secrets import SecretSources
 from daemon.settings import parse_settings
@@ -72,6 +73,17 @@ def test_each_command_line_is_understood(line: str) -> None:
 def test_the_event_shown_has_all_that_an_event_has() -> None:
     shown = next(found for found in map(json.loads, blocks("json")) if "revision" in found)
     assert list(shown) == list(document(event()))
+
+
+def test_the_tables_shown_look_as_they_are_printed() -> None:
+    shown = [block.splitlines()[1:] for block in blocks("") if block.startswith("$ mosaicd events")]
+    assert len(shown) == 2
+    for lines in shown:
+        cells = [re.split(r"\s{2,}", line) for line in lines]
+        columns = Columns(cells[0], right=[each for each in cells[0] if each in ("bus", "car", "truck", "all")])
+        columns.fit(cells)
+        assert [columns.line(row) for row in cells] == lines
+    assert tuple(re.split(r"\s{2,}", shown[1][0])) == HEADINGS
 
 
 def test_the_check_of_a_signature_accepts_ours_and_nothing_else() -> None:
