@@ -15,6 +15,7 @@ from daemon.eventview import HEADINGS, Columns
 from daemon.roster import parse_roster
 from daemon.secrets import SecretSources
 from daemon.settings import parse_settings
+from docs.rules import speed
 from events.sinks.webhook import signature
 from events.words import document
 from tests.events.sample import event
@@ -96,6 +97,13 @@ def test_the_check_of_a_signature_accepts_ours_and_nothing_else() -> None:
     assert not is_genuine(signature("other", b"{}", now), b"{}", "secret")
     assert not is_genuine(signature("secret", b"{ }", now), b"{}", "secret")
     assert not is_genuine(signature("secret", b"{}", now - 3600), b"{}", "secret")
+
+
+@pytest.mark.slow
+def test_the_picture_of_speeds_shows_what_is_true() -> None:
+    """The painted cars drive at 7.5 and 9.3 m/s."""
+    drawn = re.sub(r"<[^>]+>", " ", speed().svg())
+    assert all(words in drawn for words in ("27 km/h", "33 km/h", "2.0 s, 18 m behind"))
 
 
 def test_links_and_pictures_lead_somewhere() -> None:
