@@ -199,6 +199,16 @@ def test_a_clock_that_is_set_far_ahead_is_not_believed_at_once(store, reader, me
     assert ids(reader) == []
 
 
+def test_a_clock_that_is_set_far_ahead_is_not_believed_for_want_of_room_either(store, media, told):
+    free = [10 * MIB]
+    step = Keeping(media, Retention(min_free_mib=5), told.append, free=lambda _: free[0])
+    step.step(store, NIGHT)
+    files = [picture(store, media, keep(store, number), days=number, size=MIB) for number in range(3)]
+    free[0] = 4 * MIB
+    step.rescue(store.path, NIGHT + 400 * DAY_S)
+    assert [file.exists() for file in files] == [True, True, False]
+
+
 def test_before_the_disk_is_full_room_is_made_at_once(store, media, told):
     free = [10 * MIB]
     step = Keeping(media, Retention(min_free_mib=5), told.append, free=lambda _: free[0])

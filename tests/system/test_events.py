@@ -78,7 +78,8 @@ def test_each_object_is_one_event_whatever_dies(
             daemon.process.kill()
             daemon.process.wait(10)
             check_still_kept(path, before)
-            assert (left_open := set(still_open(path)))
+            left_open = set(still_open(path))
+            assert left_open
 
         with running(tmp_path, colour_model, cameras, settings=settings) as daemon:
             wait_until(lambda: is_each_open_once(path) and left_open.isdisjoint(still_open(path)), said)
