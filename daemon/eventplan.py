@@ -8,22 +8,24 @@ from daemon.child import ChildSpec
 from daemon.recipients import Recipients
 from daemon.roster import Camera, Roster
 from daemon.settings import Settings
-from events.analyst import CameraRules
-from events.messages import DATABASE, EventsSetup
+from events.life import LifePolicy
+from events.messages import DATABASE, EventsSetup, Follow
 
 NAME = "e1"
 KIND = "events"
 FOLDER = "events"
 """In the state folder."""
+ANSWER_S = 2.0
+"""So long may it take from a frame to what is told of it, and to an order."""
 
 
 @dataclass(frozen=True, slots=True)
 class EventsPlan:
-    """The process, and by which rules it follows each camera."""
+    """The process, and how it follows each camera."""
 
     spec: ChildSpec
     setup: EventsSetup
-    rules: Mapping[str, CameraRules]
+    cameras: Mapping[str, Follow]
 
 
 def events_database(settings: Settings) -> Path | None:
@@ -48,7 +50,7 @@ def plan_events(
             mqtt=replace(told.mqtt, cameras=cameras, expected=expected) if told.mqtt else None,
             webhooks=told.webhooks,
         ),
-        {camera.name: camera.rules for camera in roster.enabled},
+        {camera.name: Follow(camera.name, camera.rules, camera.recording) for camera in roster.enabled},
     )
 
 
@@ -62,3 +64,15 @@ def expected_labels(camera: Camera) -> tuple[str, ...]:
     if camera.labels is None:
         return tuple(by_rules or ())
     return tuple(label for label in camera.labels if by_rules is None or label in by_rules)
+
+
+def kept_s(settings: Settings, camera: Camera) -> float:
+    """Return how many seconds of a camera's packets are to be kept, so that events can have pictures and clips.
+
+    An object is an event after some answers, and an event's picture is ordered with its next update.
+    """
+    if not settings.events.enabled:
+        return 0.0
+    policy = LifePolicy()
+    before_s = max(policy.update_every_s, camera.recording.pre_s if camera.recording else 0.0)
+    return before_s + policy.min_sightings / (camera.fps or settings.mosaic.fps) + ANSWER_S

@@ -35,7 +35,7 @@ class Media(Strict):
 class Events(Strict):
     """What happened, told once for each visit, instead of what was seen on each frame."""
 
-    enabled: Switch = Field(default=False, description="Whether objects are followed and events of them are kept.")
+    enabled: Switch = Field(default=True, description="Whether objects are followed and events of them are kept.")
     max_age_days: _Days = Field(
         default=_DEFAULT.max_age_days, description="Age in days from which events are deleted, with all that is theirs."
     )

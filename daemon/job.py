@@ -16,7 +16,7 @@ from capture.words import DecodeMode
 from daemon.child import ChildSpec
 from daemon.devices import Device, DeviceKind, Plan, WorkerPlan
 from daemon.escalation import Grant
-from daemon.eventplan import EventsPlan, plan_events
+from daemon.eventplan import EventsPlan, kept_s, plan_events
 from daemon.lifecycle import Policy
 from daemon.modelrun import ModelRun
 from daemon.placement import Owner, Wanted, find_homes
@@ -258,6 +258,7 @@ def _camera_spec(camera: Camera, settings: Settings) -> CameraSpec:
         fps=camera.fps or settings.mosaic.fps,
         username=camera.username.reveal() if camera.username else "",
         password=camera.password.reveal() if camera.password else "",
+        ring_s=kept_s(settings, camera),
         **structs.asdict(camera.reading),
     )
 

@@ -23,6 +23,7 @@ from daemon.access import make_access
 from daemon.api import make_api
 from daemon.apievents import make_events
 from daemon.apiorders import make_orders
+from daemon.apistream import make_stream
 from daemon.check import model_labels
 from daemon.configuration import Configuration, Origin, configure, load_grouping, remember, save_grouping
 from daemon.control import Control, ControlError, TakenError
@@ -204,6 +205,7 @@ def _serve(
         CONTENT_TYPE,
         routers=[
             make_api(lambda: supervisor.statistics, recent, pictures, version("mosaicd")),
+            make_stream(recent, events_database(settings)),
             make_orders(inbox.order),
             make_events(events_database(settings)),
             make_page(),

@@ -64,7 +64,7 @@ def _broker(block: MqttBroker, sources: SecretSources, faults: list[RecipientFau
     return MqttOptions(
         host=block.host,
         port=block.port or MQTT_PORTS[block.tls],
-        username=block.username,
+        username=_secret((*at, "username"), block.username, sources, faults),
         password=_secret((*at, "password"), block.password, sources, faults),
         tls=block.tls,
         ca_file=str(block.ca_file) if block.ca_file else None,
@@ -109,6 +109,9 @@ def _secret(path: KeyPath, text: str | None, sources: SecretSources, faults: lis
 
 def _file_faults(path: KeyPath, file: Path | None) -> Iterator[RecipientFault]:
     if file is None:
+        return
+    if file.exists() and not file.is_file():
+        yield RecipientFault(path, f"not a file: {file}")
         return
     try:
         ssl.create_default_context(cafile=file)

@@ -82,7 +82,7 @@ class MqttBroker(Strict):
         default=None, description="TCP port; null is 1883, and 8883 with tls."
     )
     username: Annotated[Text, Field(min_length=1, max_length=256)] | None = Field(
-        default=None, description="User name; null is none."
+        default=None, description="User name; may hold ${NAME}; null is none."
     )
     password: NamedSecret | None = Field(default=None, description="${NAME} of the secret; null is none.")
     tls: Switch = Field(default=False, description="Whether the connection is encrypted, and the broker known by TLS.")

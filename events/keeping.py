@@ -102,12 +102,19 @@ class Keeping:
         self._tell_removed()
         self._look(store)
 
+    def has_room(self) -> bool:
+        """Whether pictures and clips may be added to the disk; for any thread."""
+        return self._free(self._folder) >= self._keep.min_free_bytes / 2
+
     def rescue(self, path: Path, now: float) -> None:
         """Make room on a disk on which nothing can be written any more; ``path`` is the database's.
 
         What is removed is forgotten once the database can be written again.
         """
-        if self._free(self._folder) >= self._keep.min_free_bytes:
+        free = self._free(self._folder)
+        with self._lock:
+            self._now = (*self._now[:2], free)
+        if free >= self._keep.min_free_bytes:
             return
         with suppress(UnavailableError), closing(ReadOnlyFile(path)) as database:
             gone = {path for path, _ in self._rescued}

@@ -35,6 +35,9 @@ _SLICE_S = 0.2
 _GOOD_BYE_S = 1.0
 MAX_PICTURE_BYTES = 4 << 20
 """Larger ones are not told."""
+LATE_S = 10.0
+"""So long after its end an event's last and best picture may come, since it is ordered then."""
+_LOOK_EVERY_S = 0.5
 _BACKOFF = Backoff(first_s=1.0, limit_s=60.0)
 
 
@@ -62,6 +65,9 @@ class Mqtt:
         self._media = media if options.snapshots else None
         self._pictures: dict[str, tuple[int, int]] = {}
         """Those that were told by this connection: time and size of their files, by event."""
+        self._late: dict[str, tuple[Event, float]] = {}
+        """Events that have ended, and until when a picture is waited for."""
+        self._look_due_s = 0.0
         self._failures = 0
         self._retry_s = 0.0
         self._is_interrupted = False
@@ -81,20 +87,18 @@ class Mqtt:
             self._introduce(client, *pair)
         if len(there) != before or not is_known or event.kind is Kind.END:
             self._tell_count(client, *pair)
-        if event.has_snapshot and self._media is not None:
-            self._tell_picture(client, self._media, event)
-        if event.kind is Kind.END:
-            self._pictures.pop(event.id, None)
+        if event.has_snapshot:
+            self._tell_picture(client, event)
+        if event.kind is Kind.END and self._media is not None:
+            self._late[event.id] = (event, time.monotonic() + LATE_S)
 
     def idle(self, timeout_s: float) -> bool:
-        """Keep the connection, or make it again when it is time to."""
+        """Keep the connection, or make it again when it is time to. Raises ``LaterError`` if that fails."""
         if self._client is None:
             if time.monotonic() < self._retry_s:
                 return False
-            try:
-                self._connect()
-            except LaterError:
-                return False
+            self._connect()
+        self._tell_late()
         client = self._client
         if client is not None and client.loop(min(timeout_s, _SLICE_S)) is not MQTTErrorCode.MQTT_ERR_SUCCESS:
             self._drop()
@@ -178,9 +182,23 @@ class Mqtt:
         topic = frigate.count_topic(self._options.topic_prefix, camera, label)
         client.publish(topic, str(len(self._there[camera, label])), qos=1, retain=True)
 
-    def _tell_picture(self, client: Client, media: Path, event: Event) -> None:
+    def _tell_late(self) -> None:
+        """Tell pictures that came after the end of their events."""
+        client, now_s = self._client, time.monotonic()
+        if client is None or now_s < self._look_due_s:
+            return
+        self._look_due_s = now_s + _LOOK_EVERY_S
+        for event, until_s in list(self._late.values()):
+            self._tell_picture(client, event)
+            if now_s >= until_s:
+                del self._late[event.id]
+                self._pictures.pop(event.id, None)
+
+    def _tell_picture(self, client: Client, event: Event) -> None:
         """Tell the event's picture, if it is another than before. No receipt is waited for: there will be others."""
-        path = media / media_path(event.id, event.camera, "snapshot")
+        if self._media is None:
+            return
+        path = self._media / media_path(event.id, event.camera, "snapshot")
         try:
             with path.open("rb") as file:
                 found = os.fstat(file.fileno())

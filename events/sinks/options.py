@@ -82,7 +82,7 @@ def split_url(url: str) -> SplitResult:
     """Return the parts of a web server's url. Raises ``ValueError``, which says nothing of it."""
     try:
         found = urlsplit(url)
-        is_good = found.scheme in PORTS and is_host(found.hostname or "") and found.port != 0
+        is_good = url.isprintable() and found.scheme in PORTS and is_host(found.hostname or "") and found.port != 0
     except ValueError:
         is_good = False
     if not is_good:

@@ -13,7 +13,7 @@ from daemon.secrets import Secret, SecretSources
 from daemon.settings import Settings, parse_settings
 from events.words import Kind
 
-KNOWN = SecretSources(environ={"PASSWORD": "s3cr3t-b", "URL": "https://h/s3cr3t-u", "SIGN": "s3cr3t-s"})
+KNOWN = SecretSources(environ={"NAME": "1", "PASSWORD": "s3cr3t-b", "URL": "https://h/s3cr3t-u", "SIGN": "s3cr3t-s"})
 
 
 def settings(events: str) -> Settings:
@@ -30,7 +30,7 @@ def test_all_that_is_written_reaches_the_process_of_events() -> None:
     wanted = settings(
         "max_age_days: 3, max_database_mib: 10,"
         " media: {max_age_days: 2, max_mib: 30, camera_max_mib: 20, min_free_mib: 5},"
-        " mqtt: {host: broker.lan, port: 1884, username: me, password: '${PASSWORD}', client_id: c,"
+        " mqtt: {host: broker.lan, port: 1884, username: 'me-${NAME}', password: '${PASSWORD}', client_id: c,"
         " topic_prefix: site/a, discovery_prefix: ''},"
         " webhooks: {alarm: {url: '${URL}', secret: '${SIGN}', kinds: [new, end], timeout_s: 2.0}, b: {url: 'http://b'}}"
     )
@@ -43,7 +43,7 @@ def test_all_that_is_written_reaches_the_process_of_events() -> None:
     assert (keep.max_age_days, keep.max_database_mib, keep.media_max_age_days) == (3, 10, 2)
     assert (keep.max_media_mib, keep.camera_max_media_mib, keep.min_free_mib) == (30, 20, 5)
     assert mqtt is not None
-    assert (mqtt.host, mqtt.port, mqtt.username, mqtt.password) == ("broker.lan", 1884, "me", "s3cr3t-b")
+    assert (mqtt.host, mqtt.port, mqtt.username, mqtt.password) == ("broker.lan", 1884, "me-1", "s3cr3t-b")
     assert (mqtt.client_id, mqtt.topic_prefix, mqtt.discovery_prefix) == ("c", "site/a", "")
     assert mqtt.expected == {"yard": ("car",)}
     alarm, other = plan.setup.webhooks
@@ -63,7 +63,9 @@ def test_the_port_goes_by_whether_there_is_tls(more: str, port: int) -> None:
 
 def test_nobody_is_told_where_no_events_are_wanted_and_no_secret_is_looked_up() -> None:
     wanted = parse_settings(
-        "model: {name: a}\nevents: {mqtt: {host: h, username: u, password: '${NONE}'}}", file="f", base=Path()
+        "model: {name: a}\nevents: {enabled: false, mqtt: {host: h, username: u, password: '${NONE}'}}",
+        file="f",
+        base=Path(),
     ).require()
     assert find_recipients(wanted.events, KNOWN) is NOBODY
 
@@ -127,7 +129,7 @@ def test_files_of_certificates_are_read(tmp_path: Path) -> None:
         )
 
     assert faults("good.pem") == []
-    for file, expected in (("bad.pem", "holds no certificate"), ("none.pem", "No such file or directory")):
+    for file, expected in (("bad.pem", "holds no certificate"), ("none.pem", "No such file"), (".", "not a file")):
         found = faults(file)
         assert [each.path for each in found] == [("events", "mqtt", "ca_file"), ("events", "webhooks", "a", "ca_file")]
         assert all(expected in each.message for each in found)

@@ -134,7 +134,11 @@ def test_what_is_no_topic_prefix(prefix):
 
 
 @pytest.mark.parametrize(
-    "url", ["", "h/x", "ftp://h", "http://", "http://h:99999/s3cr3t", "http://h:x/", "http://[1/", "http://a..b/"]
+    "url",
+    [
+        *("", "h/x", "ftp://h", "http://", "http://h:99999/s3cr3t", "http://h:x/", "http://h:0/"),
+        *("http://[1/", "http://a..b/", "http://h/\n"),
+    ],
 )
 def test_what_is_no_url_is_refused_without_a_word_of_it(url):
     with pytest.raises(ValueError, match=r"^should be http:// or https:// with a host, and perhaps a port and a path$"):

@@ -15,7 +15,7 @@ from events.sinks.options import MqttOptions
 from events.store import ended
 from events.words import Ending, Kind
 from tests.events.broker import MOSQUITTO, Broker, Subscriber
-from tests.events.recipients import DEADLINE_S
+from tests.events.recipients import DEADLINE_S, wait_until
 from tests.events.sample import event
 
 pytestmark = pytest.mark.skipif(MOSQUITTO is None, reason="needs mosquitto: make clients")
@@ -98,6 +98,26 @@ def test_a_large_picture_is_told_whole_before_the_next_event(tmp_path, broker):
         sink.deliver(Letter(2, None, ended(event(1), Ending.GONE)))
         wait_for_all(subscriber, sink)
         assert pictures(subscriber) == [picture]
+
+
+def test_the_last_picture_comes_after_the_end_and_is_told(tmp_path, broker):
+    sink = Mqtt(MqttOptions("127.0.0.1", broker.port), tmp_path)
+    with Subscriber(broker.port, "mosaicd/#") as subscriber:
+        put(tmp_path, 1, b"\xff\xd8 first")
+        sink.deliver(seen())
+        sink.deliver(Letter(2, None, ended(event(1), Ending.GONE)))
+        sink.deliver(Letter(3, None, ended(event(2), Ending.GONE)))
+        put(tmp_path, 1, b"\xff\xd8 better")
+
+        def has_come(picture):
+            sink.idle(0.1)
+            return subscriber.latest(SNAPSHOT) == picture
+
+        wait_until(lambda: has_come(b"\xff\xd8 better"))
+        put(tmp_path, 2, b"\xff\xd8 other")
+        wait_until(lambda: has_come(b"\xff\xd8 other"))
+        wait_for_all(subscriber, sink)
+        assert pictures(subscriber) == [b"\xff\xd8 first", b"\xff\xd8 better", b"\xff\xd8 other"]
 
 
 def test_after_an_outage_the_picture_is_told_again(tmp_path, broker):

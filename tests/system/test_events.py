@@ -41,7 +41,7 @@ def test_each_object_is_one_event_whatever_dies(
     path = tmp_path / "state" / "events" / "events.sqlite"
     with ServerThread(specs) as server, subscribed(tmp_path) as (subscriber, mqtt):
         cameras = {name: {"url": server.url(name)} for name in NAMES}
-        settings = {"events": {"enabled": True, "mqtt": mqtt}}
+        settings = {"events": {"mqtt": mqtt}}
         with running(tmp_path, colour_model, cameras, settings=settings) as daemon:
 
             def are(**expected: set[Ending | None]) -> bool:
