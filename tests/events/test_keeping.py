@@ -199,6 +199,16 @@ def test_a_clock_that_is_set_far_ahead_is_not_believed_at_once(store, reader, me
     assert ids(reader) == []
 
 
+def test_a_clock_that_was_set_far_ahead_between_two_lives_is_not_believed_either(store, reader, media, told):
+    id_ = keep(store, 1)
+    file = picture(store, media, id_)
+    keeping(media, told).step(store, NIGHT)
+    for _ in range(2):
+        keeping(media, told).step(store, NIGHT + 400 * DAY_S)
+    assert file.exists()
+    assert ids(reader) == [id_]
+
+
 def test_a_clock_that_is_set_far_ahead_is_not_believed_for_want_of_room_either(store, media, told):
     free = [10 * MIB]
     step = Keeping(media, Retention(min_free_mib=5), told.append, free=lambda _: free[0])
