@@ -191,6 +191,16 @@ class Source:
             self.stream = _video(self._container)
 
 
+def open_file(options: SourceOptions) -> tuple[av.container.InputContainer, av.VideoStream]:
+    """Open a file that is read at another pace than its own; the caller closes it. Raises SourceError."""
+    container = _open(options.url, options, "file")
+    try:
+        return container, _video(container)
+    except SourceError:
+        container.close()
+        raise
+
+
 def _tick_s(stream: av.VideoStream) -> float:
     """Return the unit of a stream's times, seconds. Asked of each packet, the fraction would cost 2.4 µs a time."""
     return float(stream.time_base or 0)

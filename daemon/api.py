@@ -15,6 +15,7 @@ from fastapi import APIRouter, HTTPException, Query
 from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict, WithJsonSchema
 
+from daemon.eventstatus import EventsNow, events_now
 from daemon.pictures import Pictures
 from daemon.recent import Recent
 from daemon.sinks.jsonl import SightedTile, line_of
@@ -140,6 +141,8 @@ class Status(_View):
     disabled: tuple[Disabled, ...]
     mosaics: tuple[Mosaic, ...]
     processes: tuple[Process, ...]
+    events: EventsNow | None
+    """Null where none are wanted."""
 
 
 class Change(_View):
@@ -267,6 +270,7 @@ def status_of(now: Statistics, version: str) -> Status:
         disabled=tuple(map(_disabled, now.disabled)),
         mosaics=tuple(map(_mosaic, now.mosaics)),
         processes=tuple(map(_process, now.children)),
+        events=events_now(now.events),
     )
 
 

@@ -18,6 +18,7 @@ from pathlib import Path
 import msgspec
 
 from capture.channel import Channel, ChannelClosedError, ProtocolError, Received
+from capture.lookmessages import FromLooker
 from capture.messages import FromChild, LastWords
 from daemon.lifecycle import Command, Life
 from events.messages import FromEvents
@@ -25,7 +26,7 @@ from inference.headroom import data_mib
 
 STDERR_LINES = 40
 LINE_BYTES = 500
-FromAnyChild = FromChild | FromEvents
+FromAnyChild = FromChild | FromEvents | FromLooker
 _READ_BYTES = 65536
 _LAST_READS = 17
 """Enough for the largest pipe that there is by default (1 MiB, pipe(7))."""

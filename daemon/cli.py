@@ -20,9 +20,11 @@ import typer
 
 from capture.exits import ExitCode
 from daemon import (
+    cli_analyze,
     cli_bench,
     cli_camera,
     cli_chaos,
+    cli_events,
     cli_models,
     cli_plan,
     cli_reload,
@@ -343,9 +345,11 @@ def version() -> None:
 # Those of other files, after the ones above.
 app.command(epilog=cli_status.STATUS_EPILOG, context_settings={"obj": os.environ})(cli_status.status)
 app.command(epilog=cli_status.TAIL_EPILOG, context_settings={"obj": os.environ})(cli_status.tail)
+app.command(epilog=cli_events.EPILOG)(cli_events.events)
 app.command(epilog=cli_reload.EPILOG)(cli_reload.reload)
 app.command(epilog=cli_schema.EPILOG)(cli_schema.schema)
 app.command(epilog=cli_plan.EPILOG, context_settings={"obj": os.environ})(cli_plan.plan)
+app.command(epilog=cli_analyze.EPILOG, context_settings={"obj": os.environ})(cli_analyze.analyze)
 app.command(epilog=cli_chaos.EPILOG, context_settings={"obj": os.environ})(cli_chaos.chaos)
 app.add_typer(cli_models.app)
 app.add_typer(cli_bench.app, context_settings={"help_option_names": ["-h", "--help"], "obj": os.environ})

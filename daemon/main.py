@@ -35,7 +35,7 @@ from daemon.devices import (
     plan_workers,
     run_inventory,
 )
-from daemon.eventplan import events_database
+from daemon.eventplan import FOLDER, events_database
 from daemon.filewatch import FileWatch
 from daemon.httpsettings import find_token
 from daemon.inbox import Inbox
@@ -53,6 +53,7 @@ from daemon.overheads import load as load_overheads
 from daemon.page import make_page
 from daemon.pictures import Pictures
 from daemon.recent import Recent
+from daemon.recipients import Recipients, find_recipients
 from daemon.reload import Reloader, Trigger
 from daemon.roster import Roster
 from daemon.secrets import Secret, SecretSources
@@ -84,10 +85,13 @@ def run(
     if configuration is None:
         return ExitCode.CONFIG
     settings = configuration.settings
-    token = find_token(settings.http, sources.with_secrets_dir(settings.secrets_dir))
+    places = sources.with_secrets_dir(settings.secrets_dir)
+    token, told = find_token(settings.http, places), find_recipients(settings.events, places)
     for each in token.faults:  # of what was last valid: else it is among the problems
         _fail(f"http.token: {each.message} ({each.remedy})", ExitCode.CONFIG)
-    if token.faults:
+    for fault in told.faults:
+        _fail(str(fault), ExitCode.CONFIG)
+    if token.faults or told.faults:
         return ExitCode.CONFIG
     set_up_logging(
         sys.stderr,
@@ -125,6 +129,8 @@ def run(
             return _fail(f"{settings_path}: {error}", ExitCode.CONFIG)
         for kind, way in runs.items():
             log.info("model", extra=fields(device=kind.value, **way.spoken))
+        if settings.events.enabled:
+            log.info("events", extra=fields(folder=settings.state_dir / FOLDER, told=" ".join(("jsonl", *told.names))))
         subjects = subjects_of(settings, found.devices)
         known = recall_each(load_overheads(settings.state_dir), subjects)
         wishes = wishes_of(named, found.devices, runs, known)
@@ -138,7 +144,7 @@ def run(
         if not configuration.notices:
             remember(configuration)
         save_grouping(settings.state_dir, plans)
-        plan = partial(_plan, settings, workers=workers, runs=runs, environ=environ)
+        plan = partial(_plan, settings, workers=workers, runs=runs, environ=environ, told=told)
         job = plan(cameras, plans)
         roster = LiveRoster(configuration, origin, sources, plan, job)
         watched = watch_each(workers.workers, wishes, subjects, mosaics=mosaics)
@@ -273,6 +279,7 @@ def _plan(
     workers: Plan,
     runs: Mapping[DeviceKind, ModelRun],
     environ: Mapping[str, str],
+    told: Recipients,
 ) -> Job:
     files = model_files(settings)
     return plan_job(
@@ -284,6 +291,7 @@ def _plan(
         runs=runs,
         cores=len(os.sched_getaffinity(0)),
         environ=environ,
+        told=told,
     )
 
 

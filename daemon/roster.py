@@ -7,7 +7,7 @@ against names passed in), nor how a camera is read. Reads the files of `SecretSo
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import msgspec
 
@@ -27,10 +27,12 @@ from daemon.problems import (
     in_order,
     problem_at,
 )
-from daemon.rosterdraft import Draft, Spot, drafts_of
+from daemon.rosterdraft import Draft, Spot, defaults_of, drafts_of
+from daemon.rosterfile import CameraDefaults
 from daemon.rulefields import rules_of
 from daemon.secrets import Secret, SecretFault, SecretSources, expand
 from daemon.yamltext import YamlDocument
+from events.album import Recording
 from events.analyst import CameraRules
 from inference.labels import modern_label
 
@@ -68,6 +70,8 @@ class Camera:
     reading: Reading = UNWRITTEN
     rules: CameraRules = NO_RULES
     """What its events are made of."""
+    recording: Recording | None = None
+    """How clips of them are made; None: there are none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +124,20 @@ def roster_from(
     return Checked(Roster(tuple(cameras), tuple(_written_labels(drafts))), in_order(problems))
 
 
+def rules_from(documents: Sequence[YamlDocument]) -> Checked[tuple[Roster, Camera]]:
+    """What is wanted of each camera, and of one that is not named, where footage of them is there already.
+
+    Their urls and secrets are empty, and nothing about them is wrong.
+    """
+    drafts, problems = drafts_of(documents)
+    problems = [each for each in problems if not _is_of_a_url(each)]
+    if has_errors(problems):
+        return Checked(None, in_order(problems))
+    cameras = tuple(_unreached(draft.name, draft.fields) for draft in drafts)
+    other = _unreached("", defaults_of(documents[0]))
+    return Checked((Roster(cameras, tuple(_written_labels(drafts))), other), in_order(problems))
+
+
 def check_labels(roster: Roster, names: Sequence[str]) -> tuple[Problem, ...]:
     """The labels that the model, whose labels are `names` in modern words, does not know."""
     known = frozenset(names)
@@ -155,21 +173,13 @@ class _Resolver:
                 password = self._expand(draft, draft.spot("password"), password)
         else:
             username = password = None
-        return Camera(
-            name=draft.name,
+        return replace(
+            _unreached(draft.name, fields),
             url=self._whole(draft, "url", url),
             address=url.address,
             detect_url=self._whole(draft, "detect_url", small) if small else None,
-            enabled=fields.enabled,
-            fps=fields.fps,
-            mosaic=fields.mosaic,
             username=username,
             password=password,
-            labels=fields.labels,
-            min_score=fields.min_score,
-            priority=fields.priority,
-            reading=msgspec.convert({key: getattr(fields, key) for key in Reading.__struct_fields__}, Reading),
-            rules=rules_of(fields.masks, fields.zones, fields.lines, fields.speed, fields.still_s),
         )
 
     def problems(self) -> Iterator[Problem]:
@@ -195,6 +205,28 @@ class _Resolver:
         for fault_ in expanded.faults:
             self._wanting[spot, fault_].append(draft.name)
         return expanded.secret
+
+
+def _unreached(name: str, fields: CameraDefaults) -> Camera:
+    """The camera without how it is reached."""
+    return Camera(
+        name=name,
+        url=Secret(""),
+        address="",
+        enabled=fields.enabled,
+        fps=fields.fps,
+        mosaic=fields.mosaic,
+        labels=fields.labels,
+        min_score=fields.min_score,
+        priority=fields.priority,
+        reading=msgspec.convert({key: getattr(fields, key) for key in Reading.__struct_fields__}, Reading),
+        rules=rules_of(fields.masks, fields.zones, fields.lines, fields.speed, fields.still_s),
+        recording=fields.record.recording if fields.record else None,
+    )
+
+
+def _is_of_a_url(problem: Problem) -> bool:
+    return problem.path.startswith("cameras.") and problem.path.endswith((".url", ".detect_url"))
 
 
 def _some(names: Sequence[str], limit: int = 8) -> str:

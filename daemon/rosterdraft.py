@@ -103,6 +103,12 @@ def drafts_of(documents: Sequence[YamlDocument]) -> tuple[list[Draft], list[Prob
     return list(drafts.values()), problems
 
 
+def defaults_of(document: YamlDocument) -> CameraDefaults:
+    """What a roster, which is valid in itself, wants of a camera that says nothing."""
+    raw = _as_written(document)
+    return _block(document, ("defaults",), raw.get("defaults") if isinstance(raw, dict) else None, set()).fields
+
+
 def _wrong(raw: Any, document: YamlDocument) -> tuple[set[KeyPath], tuple[Problem, ...]]:
     """The paths in one file whose values are wrong by themselves, and what is wrong."""
     try:

@@ -60,6 +60,8 @@ class Analyst:
     ) -> None:
         self.rules = rules
         self.tracker = Tracker()
+        self.seen: tuple[Track, ...] = ()
+        """Those that the last frame showed."""
         self._judge = Rules(rules.zones, rules.lines, rules.still_s)
         self._meters: list[SpeedMeter] = []
         self._source_wh = (0, 0)
@@ -83,6 +85,7 @@ class Analyst:
             [each.label for each in seen],
             wall_s=at,
         )
+        self.seen = update.new + update.updated
         return before + self._live(update, at_s, at)
 
     def tick(self, at_s: float) -> Batch:

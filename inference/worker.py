@@ -68,7 +68,7 @@ UNSERVED_S = 2.0
 
 Pixels = npt.NDArray[np.uint8]
 
-_EXIT_CODES: dict[type[Exception], ExitCode] = {
+EXIT_CODES: dict[type[Exception], ExitCode] = {
     ModelUnusable: ExitCode.MODEL,
     DeviceUnavailable: ExitCode.DEVICE,
     OutOfMemory: ExitCode.OUT_OF_MEMORY,
@@ -339,7 +339,7 @@ def main() -> None:
         code, words = ExitCode.ORPHANED, "the supervisor is gone"
     except (EngineError, MemoryError) as error:
         code, words = (
-            next((code for kind, code in _EXIT_CODES.items() if isinstance(error, kind)), ExitCode.BROKEN),
+            next((code for kind, code in EXIT_CODES.items() if isinstance(error, kind)), ExitCode.BROKEN),
             str(error),
         )
     except Exception as error:  # noqa: BLE001 - the top of the process: report and end

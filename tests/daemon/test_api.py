@@ -63,6 +63,8 @@ def test_status_is_the_whole_snapshot(site: Site) -> None:
     assert (found["version"], found["words"], found["is_ready"]) == ("1.2.3", SNAPSHOT.words, SNAPSHOT.is_ready)
     assert [each["name"] for each in found["processes"]] == ["capture-0", "cpu-0", "e1"]
     assert found["notices"] == ["running on the last good roster"]
+    assert (found["events"]["open"], found["events"]["begun"]) == (1, 3)
+    assert [(sink["name"], sink["told"]) for sink in found["events"]["sinks"]] == [("mqtt", 14)]
     front = found["cameras"][0]
     shown = SNAPSHOT.cameras[0]
     assert (front["name"], front["frame_wh"], front["sightings"]) == ("front", [*shown.source_wh], shown.sightings)
@@ -159,6 +161,7 @@ def test_status_for_a_person(site: Site) -> None:
     rows = [line.split() for line in out.splitlines()]
     assert ["m1", "cpu-0", "held"] in [row[:3] for row in rows]
     assert ["cpu-0", "cpu", "given_up"] in [row[:3] for row in rows]
+    assert "events: 1 open, 3 since the start; 5 changes lost; mqtt: connection refused, 23 wait, " in out
     assert "notice: running on the last good roster" in out
     assert ["yard", "-", "switched", "off"] in [row[:4] for row in rows]
     assert ["roof", "-", "disabled", "in", "the", "roster"] in [row[:6] for row in rows]

@@ -139,6 +139,36 @@ def test_a_new_file_with_lower_numbers_is_read_from_its_beginning(path):
         assert heard.changes == [("1", "new"), ("2", "new")]
 
 
+class Kept(Heard):
+    """A recipient with a connection that is kept while nothing is to be told."""
+
+    def __init__(self):
+        super().__init__()
+        self.is_there = True
+
+    def idle(self, timeout_s):
+        """Wait a moment, and fail if the other side is away."""
+        threading.Event().wait(0.01)
+        if not self.is_there:
+            raise LaterError("no route")
+        return True
+
+
+def test_a_recipient_that_is_away_is_told_of_before_there_is_an_event(path):
+    kept = Kept()
+    kept.is_there = False
+    with Site(path, kept) as site:
+        wait_until(lambda: site.messages == ["sink cannot be told"])
+        assert not site.courier.statistics().is_well
+        kept.is_there = True
+        site.writer.news(kept.name).set()
+        wait_until(lambda: site.messages == ["sink cannot be told", "sink is told again"])
+        site.keep(event(1))
+        site.wait_told()
+        assert site.courier.statistics().is_well
+        assert len(site.messages) == 2
+
+
 def test_a_recipient_that_breaks_says_so_and_ends_alone(path):
     heard = Heard()
     heard.failures = [ZeroDivisionError()]

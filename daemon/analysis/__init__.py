@@ -1,0 +1,1 @@
+"""``mosaicd analyze``: the pipeline on recorded footage. Nothing else knows of it."""
