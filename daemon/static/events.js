@@ -5,15 +5,16 @@ import { address, ask, isNarrowed, isWanted, query, read, span } from "./eventas
 import { arrange, card, fill } from "./eventcard.js";
 import { around, byDay, legend, plot } from "./eventplot.js";
 import { current, show, stop } from "./eventview.js";
-import { $, count, dayOf, make, midnight, whole } from "./eventwords.js";
+import { $, count, dayOf, make, midnight } from "./eventwords.js";
 
 const PAGE = 24, AGAIN_MS = 10000, COUNT_MS = 15000;
 const cards = new Map(); // by id: its item in the list
+const again = new Map(); // by kind: when what has failed is tried again
 const fresh = new Map(); // by id: events that have come while somebody reads, and are not shown yet
 const end = new IntersectionObserver((seen) => seen.at(-1).isIntersecting && more(), { rootMargin: "600px" });
 let known = new Map(); // by id: events that are shown
 let wanted = read(), names = { cameras: [], labels: [], zones: [] };
-let cursor = null, stream = null, round = 0, scrolled = 0, plotted = null, countAt = 0, failing = 0;
+let cursor = null, stream = null, round = 0, scrolled = 0, plotted = null, countAt = 0;
 
 // --- the list ---
 
@@ -70,7 +71,7 @@ async function load(from = null) {
 async function more() {
   if (!cursor || $("more").disabled) return;
   $("more").disabled = true;
-  await attempt(() => load(cursor));
+  await attempt("more", () => load(cursor));
   $("more").disabled = false;
 }
 
@@ -115,7 +116,7 @@ function listen() {
   stream = new EventSource("api/v1/stream?what=event");
   let isAgain = false;
   stream.addEventListener("open", () => {
-    if (isAgain) attempt(catchUp);
+    if (isAgain) attempt("list", catchUp);
     isAgain = true;
     say("");
   });
@@ -135,7 +136,7 @@ async function catchUp() {
 
 function countSoon() {
   clearTimeout(countAt);
-  countAt = setTimeout(() => document.hidden || attempt(showCounts), known.size ? COUNT_MS : 0);
+  countAt = setTimeout(() => document.hidden || attempt("counts", showCounts), known.size ? COUNT_MS : 0);
 }
 
 async function showCounts() {
@@ -272,70 +273,69 @@ addEventListener("keydown", (event) => {
 // --- all of it ---
 
 function say(words, colour = "") {
-  const since = wanted.time === "range" && wanted.since ? `since ${whole(wanted.since)}` : "";
-  $("words").textContent = words || since;
+  $("words").textContent = words;
   $("words").className = colour;
 }
 
-// Does what may fail; says so, and tries again what can come right.
-async function attempt(what) {
-  clearTimeout(failing);
+// Does what may fail, one of each kind at a time; says so, and tries again what can come right.
+async function attempt(kind, what) {
+  clearTimeout(again.get(kind));
+  again.delete(kind);
   try {
     await what();
-    $("notice").hidden = true;
   } catch (error) {
+    const isFinal = error.status === 404 || error.status === 422;
+    again.set(kind, isFinal ? 0 : setTimeout(() => attempt(kind, what), AGAIN_MS));
     tell(error);
-    if (error.status !== 404 && error.status !== 422) failing = setTimeout(() => attempt(what), AGAIN_MS);
   }
+  $("notice").hidden = !again.size;
 }
 
 function tell(error) {
+  say("");
   const isOff = error.status === 404 && error.message.includes("events.enabled");
-  const words = isOff
-    ? [make("h2", "Events are off"), make("p", "mosaicd follows what it sees and keeps events of it once its settings say so. Put this into mosaicd.yaml and start mosaicd again:"), make("pre", "events:\n  enabled: true")]
-    : [make("p", error.status === 404 ? "There is no such event: it was deleted for its age, or the address is not right." : `${error.message}.`)];
-  if (!isOff && error.status === 404) {
+  $("all").hidden = isOff || !$("one").hidden;
+  if (isOff) {
+    const how = "mosaicd follows what it sees, and keeps events of it, if its settings say so. Put this into mosaicd.yaml and restart mosaicd:";
+    $("notice").replaceChildren(make("h2", "Events are off"), make("p", how), make("pre", "events:\n  enabled: true"));
+  } else if (error.status === 404) {
     const link = make("a", "Show all events");
     link.href = "#";
-    words.push(link);
+    $("notice").replaceChildren(make("p", "There is no such event: it was deleted for its age, or the address is not right."), link);
+  } else {
+    $("notice").replaceChildren(make("p", `${error.message}.`));
   }
-  $("notice").replaceChildren(...words);
-  $("notice").hidden = false;
-  if (isOff) $("all").hidden = true;
 }
 
 async function change() {
   const before = wanted;
   wanted = read();
-  $("notice").hidden = true;
+  again.delete("event");
+  $("notice").hidden = !again.size;
   showFilters();
   if (!wanted.event) close();
-  if (address({ ...before, event: "" }) !== address({ ...wanted, event: "" })) {
-    await Promise.all([attempt(load), attempt(showCounts)]);
-  }
-  if (wanted.event) await attempt(() => open(wanted.event));
-  say("");
+  const isOther = address({ ...before, event: "" }) !== address({ ...wanted, event: "" });
+  if (isOther) await Promise.all([attempt("list", load), attempt("counts", showCounts)]);
+  if (wanted.event) await attempt("event", () => open(wanted.event));
 }
 
 async function begin() {
-  await attempt(async () => {
-    names = await ask("events/names");
-    showFilters();
-    listen();
-    if (wanted.event) await open(wanted.event);
-    await Promise.all([load(), showCounts()]);
-    say("");
-  });
+  names = await ask("events/names");
+  say("");
+  showFilters();
+  listen();
+  const one = wanted.event ? attempt("event", () => open(wanted.event)) : null;
+  await Promise.all([one, attempt("list", load), attempt("counts", showCounts)]);
 }
 
 addEventListener("hashchange", change);
 addEventListener("resize", showPlot);
 document.addEventListener("visibilitychange", () => {
   listen();
-  if (!document.hidden) attempt(catchUp);
+  if (!document.hidden) attempt("list", catchUp);
 });
 $("filters").addEventListener("change", choose);
 $("clear").addEventListener("click", () => go({}));
 $("fresh").addEventListener("click", showFresh);
 $("more").addEventListener("click", more);
-begin();
+attempt("names", begin);

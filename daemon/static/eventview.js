@@ -18,7 +18,8 @@ function grows(event) {
 
 function clipWords(event) {
   if (!event.has_clip) {
-    return [event.ended_at ? "There is no clip of it: none was ordered for this camera, or it has been deleted." : "There is no clip of it yet."];
+    const why = "There is no clip of it: events of this camera are not recorded (“record” in the roster), or it was deleted for want of room.";
+    return [event.ended_at ? why : "There is no clip of it, or not yet."];
   }
   const link = make("a", "Download");
   link.href = media(event, "clip");
@@ -152,7 +153,8 @@ function showFacts(event) {
   $("steps").replaceChildren(...steps(event).map(([at, what]) => {
     const row = make("tr"), when = make("td");
     when.append(clock(at));
-    row.append(when, make("td", `+${((Date.parse(at) - Date.parse(event.started_at)) / 1000).toFixed(1)} s`, "number"), make("td", what));
+    const after = (Date.parse(at) - Date.parse(event.started_at)) / 1000;
+    row.append(when, make("td", `${after < 0 ? "−" : "+"}${Math.abs(after).toFixed(1)} s`, "number"), make("td", what));
     return row;
   }));
 }

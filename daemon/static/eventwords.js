@@ -98,7 +98,7 @@ export function cutShort(event) {
 
 // All that it did, in the order in which it did it: [when, what].
 export function steps(event) {
-  const found = [[event.started_at, "was seen first"], [event.best_at, `was seen best (score ${event.best_score.toFixed(2)})`]];
+  const found = [[event.started_at, "began"], [event.best_at, `was seen best (score ${event.best_score.toFixed(2)})`]];
   for (const visit of event.zones) {
     found.push([visit.entered_at, `came into zone ${visit.zone}`]);
     if (!visit.left_at) continue;
