@@ -4,7 +4,8 @@
 
 Starts 32 simulated cameras that show rendered scenes, the daemon with the demo's own settings, and a Prometheus that
 scrapes it each second, lets them run for so long, breaks five cameras and a worker, and takes pictures of the live
-page, of the events page, of the console and of what `mosaicd status` prints. Needs chromium and prometheus (make clients).
+page, of the events page, of the console and of what `mosaicd status` prints. Needs chromium and prometheus (make
+clients).
 """
 
 import argparse

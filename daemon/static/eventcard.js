@@ -60,6 +60,8 @@ export function card() {
 export function fill(item, event, href) {
   const link = item.firstChild, picture = `${event.has_snapshot} ${event.best_box} ${Boolean(event.ended_at)}`;
   link.href = href;
+  if (item.event === event) return;
+  item.event = event;
   if (item.dataset.picture !== picture) {
     link.querySelector(".thumb")?.remove();
     link.prepend(thumbnail(event));

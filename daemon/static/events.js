@@ -14,7 +14,7 @@ const fresh = new Map(); // by id: events that have come while somebody reads, a
 const end = new IntersectionObserver((seen) => seen.at(-1).isIntersecting && more(), { rootMargin: "600px" });
 let known = new Map(); // by id: events that are shown
 let wanted = read(), names = { cameras: [], labels: [], zones: [] };
-let cursor = null, stream = null, round = 0, scrolled = 0, plotted = null, countAt = 0;
+let cursor = null, stream = null, round = 0, scrolled = 0, plotted = null, counting = 0;
 
 // --- the list ---
 
@@ -122,7 +122,7 @@ function listen() {
   });
   stream.addEventListener("event", (told) => take(JSON.parse(told.data)));
   stream.addEventListener("error", () => {
-    say("the daemon does not answer; it is asked again", "bad");
+    say("nothing new is told just now; the daemon is asked again", "bad");
     if (stream?.readyState === EventSource.CLOSED) setTimeout(listen, AGAIN_MS);
   });
 }
@@ -135,8 +135,10 @@ async function catchUp() {
 // --- how many ---
 
 function countSoon() {
-  clearTimeout(countAt);
-  countAt = setTimeout(() => document.hidden || attempt("counts", showCounts), known.size ? COUNT_MS : 0);
+  counting ||= setTimeout(() => {
+    counting = 0;
+    if (!document.hidden) attempt("counts", showCounts);
+  }, COUNT_MS);
 }
 
 async function showCounts() {
