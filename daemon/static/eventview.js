@@ -125,6 +125,10 @@ function showPicture(event) {
 
 // --- what is known ---
 
+function speed({ median_kmh: median, max_kmh: most }) {
+  return `${median.toFixed(0)} km/h${most > median + 1 ? `; at most ${most.toFixed(0)} km/h` : ""}`;
+}
+
 function facts(event) {
   const camera = make("a", event.camera);
   camera.href = `./#camera=${encodeURIComponent(event.camera)}`;
@@ -137,7 +141,7 @@ function facts(event) {
     why: event.ended_at ? ending(event) : "",
     now: event.ended_at ? "" : "it is still there",
     lasted: `${lasted(seconds(event))}${event.ended_at ? "" : " so far"}`,
-    speed: event.speed ? `${event.speed.median_kmh.toFixed(0)} km/h; at most ${event.speed.max_kmh.toFixed(0)} km/h` : "",
+    speed: event.speed ? speed(event.speed) : "",
     distance: event.headway ? `${event.headway.seconds.toFixed(1)} s (${event.headway.metres.toFixed(0)} m) to the vehicle ahead` : "",
     stands: event.is_stationary ? "it does not move" : "",
   };
