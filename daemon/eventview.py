@@ -13,6 +13,8 @@ from events.reading import HourCount
 
 Document = Mapping[str, Any]
 HEADINGS = ("began", "camera", "label", "lasted", "what happened", "kept", "ended", "id")
+ROOM = ("", "", "", "59 min 59 s", " " * 32, "jpg mp4", "camera down", "")
+"""For cells that are still to come: so are lines that are printed one by one under each other."""
 CROSSING_FIELDS = ("hour", "camera", "line", "direction", "label", "count")
 _ENDINGS = {"camera_down": "camera down", "restart": "restart", "stopped": "stopped", "gone": "gone"}
 
@@ -118,17 +120,16 @@ def _movement(event: Document) -> Iterator[tuple[str, str]]:
 def crossings_table(counts: Sequence[HourCount]) -> Iterable[str]:
     """Return a table's lines: one for each hour, line and direction, a column for each label; sums are the last."""
     labels = sorted({each.label for each in counts})
-    rows: dict[tuple[str, str, str, str], dict[str, int]] = {}
+    by_hour: dict[tuple[float, str, str, str], Counter[str]] = {}
+    in_all: dict[tuple[str, str, str], Counter[str]] = {}
     for each in counts:
-        for hour in (local(each.hour_at, "%Y-%m-%d %H:%M"), "in all"):
-            row = rows.setdefault((hour, each.camera, each.line, each.direction), dict.fromkeys(labels, 0))
-            row[each.label] += each.count
-    hours = [(key, row) for key, row in rows.items() if key[0] != "in all"]
-    totals = [(key, row) for key, row in sorted(rows.items()) if key[0] == "in all"]
+        way = (each.camera, each.line, each.direction)
+        by_hour.setdefault((each.hour_at, *way), Counter())[each.label] += each.count
+        in_all.setdefault(way, Counter())[each.label] += each.count
+    rows = [((local(hour_at, "%Y-%m-%d %H:%M"), *way), sums) for (hour_at, *way), sums in by_hour.items()]
+    rows += [(("in all", *way), sums) for way, sums in sorted(in_all.items(), key=lambda item: item[0])]
     headings = ("hour from", "camera", "line", "direction", *labels, "all")
-    cells = [
-        (*key, *(str(row[label] or "-") for label in labels), str(sum(row.values()))) for key, row in (*hours, *totals)
-    ]
+    cells = [(*key, *(str(sums[label] or "-") for label in labels), str(sums.total())) for key, sums in rows]
     columns = Columns(headings, right=(*labels, "all"))
     columns.fit(cells)
     return map(columns.line, (headings, *cells))

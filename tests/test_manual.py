@@ -11,9 +11,11 @@ import typer
 from click import Context, Group
 
 from daemon.cli import app
+from daemon.eventview import HEADINGS, Columns
 from daemon.roster import parse_roster
 from daemon.secrets import SecretSources
 from daemon.settings import parse_settings
+from docs.rules import speed
 from events.sinks.webhook import signature
 from events.words import document
 from tests.events.sample import event
@@ -74,6 +76,17 @@ def test_the_event_shown_has_all_that_an_event_has() -> None:
     assert list(shown) == list(document(event()))
 
 
+def test_the_tables_shown_look_as_they_are_printed() -> None:
+    shown = [block.splitlines()[1:] for block in blocks("") if block.startswith("$ mosaicd events")]
+    assert len(shown) == 2
+    for lines in shown:
+        cells = [re.split(r"\s{2,}", line) for line in lines]
+        columns = Columns(cells[0], right=[each for each in cells[0] if each in ("bus", "car", "truck", "all")])
+        columns.fit(cells)
+        assert [columns.line(row) for row in cells] == lines
+    assert tuple(re.split(r"\s{2,}", shown[1][0])) == HEADINGS
+
+
 def test_the_check_of_a_signature_accepts_ours_and_nothing_else() -> None:
     (code,) = blocks("python")
     scope: dict[str, object] = {}
@@ -84,6 +97,13 @@ def test_the_check_of_a_signature_accepts_ours_and_nothing_else() -> None:
     assert not is_genuine(signature("other", b"{}", now), b"{}", "secret")
     assert not is_genuine(signature("secret", b"{ }", now), b"{}", "secret")
     assert not is_genuine(signature("secret", b"{}", now - 3600), b"{}", "secret")
+
+
+@pytest.mark.slow
+def test_the_picture_of_speeds_shows_what_is_true() -> None:
+    """The painted cars drive at 7.5 and 9.3 m/s."""
+    drawn = re.sub(r"<[^>]+>", " ", speed().svg())
+    assert all(words in drawn for words in ("27 km/h", "33 km/h", "2.0 s, 18 m behind"))
 
 
 def test_links_and_pictures_lead_somewhere() -> None:
