@@ -21,8 +21,7 @@ from daemon.cli_models import SETTINGS, SettingsOption, StateDirOption, may_be_t
 from daemon.cliask import fail
 
 if TYPE_CHECKING:
-    from events.reading import EventReader, HourCount, Wanted
-    from events.words import Event
+    from events.reading import EventReader, HourCount, Page, Wanted
 
 LOOK_S = 0.5
 """How often the file is looked at for what comes."""
@@ -113,7 +112,7 @@ def events(
                 counts = reader.crossings(from_s or 0.0, to_s, camera)
                 _show_crossings(counts, as_json, as_csv)
             elif follow:
-                show = _Printed(as_json)
+                show = _Printed(as_json, more_comes=True)
                 _follow(reader, wanted, limit, path.parent, show, updates=as_json or verbose)
             else:
                 _list(reader, wanted, limit, _Printed(as_json))
@@ -124,11 +123,13 @@ def events(
 class _Printed:
     """Events on stdout, under each other."""
 
-    def __init__(self, as_json: bool) -> None:
-        from daemon.eventview import HEADINGS, Columns
+    def __init__(self, as_json: bool, *, more_comes: bool = False) -> None:
+        from daemon.eventview import HEADINGS, ROOM, Columns
 
         self._columns = None if as_json else Columns(HEADINGS)
         self._headings = [HEADINGS]
+        if self._columns and more_comes:
+            self._columns.fit([ROOM])
 
     def __call__(self, documents: Sequence[dict[str, Any]]) -> None:
         """Print some; headings stand above the first."""
@@ -150,38 +151,32 @@ def _list(reader: "EventReader", wanted: "Wanted", limit: int, show: _Printed) -
     from events.reading import Wanted
     from events.words import document
 
-    if not limit:
-        count, has_more = 0, False
-        for events in _all(reader, wanted):
-            show([document(event) for event in events])
-            count += len(events)
-    else:
-        events, has_more = _newest(reader, wanted, limit)
-        show([document(event) for event in events])
-        count = len(events)
+    count, has_more = 0, False
+    for part in _kept(reader, wanted, limit):
+        show([document(event) for event in part.events])
+        count, has_more = count + len(part.events), bool(limit) and part.cursor is not None
     if not count:
         typer.echo("no events yet" if wanted == Wanted() else "no such events", err=True)
     elif has_more:
         typer.echo(f"the newest {count} are shown, --limit 0 shows all", err=True)
 
 
-def _newest(reader: "EventReader", wanted: "Wanted", limit: int) -> "tuple[list[Event], bool]":
-    """Return the newest, the oldest of them first, and whether there are more."""
-    page = reader.page(wanted, min(PAGE, limit))
-    found = list(page.events)
+def _kept(reader: "EventReader", wanted: "Wanted", limit: int) -> "Iterator[Page]":
+    """Yield the newest ``limit`` at once, the oldest of them first; or all (0), page by page."""
+    from events.reading import Page
+
+    page = reader.page(wanted, min(PAGE, limit or PAGE), upwards=not limit)
+    if not limit:
+        yield page
+        while page.cursor is not None:
+            page = reader.page(wanted, PAGE, page.cursor, upwards=True)
+            yield page
+        return
+    found = page.events
     while page.cursor is not None and len(found) < limit:
         page = reader.page(wanted, min(PAGE, limit - len(found)), page.cursor)
         found += page.events
-    return found[::-1], page.cursor is not None
-
-
-def _all(reader: "EventReader", wanted: "Wanted") -> "Iterator[Sequence[Event]]":
-    """Yield all page by page, the oldest first."""
-    page = reader.page(wanted, PAGE, upwards=True)
-    yield page.events
-    while page.cursor is not None:
-        page = reader.page(wanted, PAGE, page.cursor, upwards=True)
-        yield page.events
+    yield Page(found[::-1], page.cursor)
 
 
 def _follow(
@@ -193,9 +188,9 @@ def _follow(
 
     try:
         with closing(Follower(folder, wanted, updates=updates)) as follower:
-            events, _ = _newest(reader, wanted, limit) if limit else ([], False)
-            follower.saw(events)
-            show([document(event) for event in events])
+            for part in _kept(reader, wanted, limit):
+                follower.saw(part.events)
+                show([document(event) for event in part.events])
             while _is_read(LOOK_S):
                 show(follower.step())
                 sys.stdout.flush()
@@ -232,7 +227,11 @@ def _show_one(reader: "EventReader", id_: str, folder: Path, as_json: bool) -> N
     for name, kind, was_made in kinds:
         path = folder / MEDIA / media_path(event.id, event.camera, kind)
         files[name] = (
-            str(path) if path.exists() else "deleted since, as it was too old or too much" if was_made else "none"
+            str(path)
+            if os.path.exists(path)
+            else "deleted since, as it was too old or too much"
+            if was_made
+            else "none"
         )
     for line in details(document(event), files):
         typer.echo(line)

@@ -13,6 +13,8 @@ from events.reading import HourCount
 
 Document = Mapping[str, Any]
 HEADINGS = ("began", "camera", "label", "lasted", "what happened", "kept", "ended", "id")
+ROOM = ("", "", "", "59 min 59 s", " " * 32, "jpg mp4", "camera down", "")
+"""For cells that are still to come: so are lines that are printed one by one under each other."""
 CROSSING_FIELDS = ("hour", "camera", "line", "direction", "label", "count")
 _ENDINGS = {"camera_down": "camera down", "restart": "restart", "stopped": "stopped", "gone": "gone"}
 

@@ -16,22 +16,28 @@ def moment(text: str, now: float) -> float:
     What has no zone of its own is local time. Raises ``ValueError`` for anything else.
     """
     text = text.strip()
+    try:
+        return datetime.fromtimestamp(_seconds(text, now), UTC).timestamp()  # of the years that there are
+    except (ValueError, OverflowError, OSError):
+        raise ValueError(
+            f"{text!r} is no time such as 2h, 30min, 7d, today, yesterday, 14:30 or 2026-11-30T02:00"
+        ) from None
+
+
+def _seconds(text: str, now: float) -> float:
     here = datetime.fromtimestamp(now)  # local time, by the rules of that day
     midnight = here.replace(hour=0, minute=0, second=0, microsecond=0)
-    try:
-        if text == "now":
-            return now
-        if text in ("today", "yesterday"):
-            return (midnight - timedelta(days=text == "yesterday")).timestamp()
-        if ago := _AGO.fullmatch(text):
-            return datetime.fromtimestamp(now - float(ago[1]) * _AGO_S[ago[2]], UTC).timestamp()
-        if _CLOCK.fullmatch(text):
-            return datetime.fromisoformat(f"{here:%Y-%m-%d}T{text.zfill(5 if text.count(':') == 1 else 8)}").timestamp()
-        if _DATE.match(text):
-            return datetime.fromisoformat(text).timestamp()
-    except (ValueError, OverflowError, OSError):
-        pass
-    raise ValueError(f"{text!r} is no time such as 2h, 30min, 7d, today, yesterday, 14:30 or 2026-11-30T02:00")
+    if text == "now":
+        return now
+    if text in ("today", "yesterday"):
+        return (midnight - timedelta(days=text == "yesterday")).timestamp()
+    if ago := _AGO.fullmatch(text):
+        return now - float(ago[1]) * _AGO_S[ago[2]]
+    if _CLOCK.fullmatch(text):
+        return datetime.fromisoformat(f"{here:%Y-%m-%d}T{text.zfill(5 if text.count(':') == 1 else 8)}").timestamp()
+    if _DATE.match(text):
+        return datetime.fromisoformat(text).timestamp()
+    raise ValueError(text)
 
 
 def lasting(seconds: float) -> str:

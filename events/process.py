@@ -6,6 +6,7 @@ crash here costs nobody a frame: what was kept stays, what was open is ended at 
 
 import secrets
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +48,8 @@ class EventsProcess:
         self._channel = channel
         folder = Path(setup.folder)
         media = folder / MEDIA
-        media.mkdir(parents=True, exist_ok=True)
+        with suppress(OSError):  # the disk may come later; until then what happens is held
+            media.mkdir(parents=True, exist_ok=True)
         self._couriers = Couriers(setup, self._tell)
         self._keeping = Keeping(media, setup.keep, self._tell)
         self._writer = EventWriter(folder / DATABASE, self._couriers.names, self._tell, cares=[self._keeping])

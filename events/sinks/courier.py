@@ -230,9 +230,16 @@ class Courier:
             taken = self._outbox.take(self._last, TAKEN)
         except UnavailableError:
             return  # its writer says so
+        if spoilt := self._outbox.spoilt:
+            self._last = spoilt[-1]
+            self._delivered(tuple(spoilt))
+            self._tell(Notice("events cannot be read", {"sink": self._recipient.name, "changes": len(spoilt)}))
+            spoilt.clear()
+            if not taken:
+                self._take()  # what is behind them
         if not taken:
             return
-        self._last = taken[-1].seq
+        self._last = max(self._last, taken[-1].seq)
         self._letters.extend(taken)
         if len(taken) == TAKEN:
             self._leave_out_stale()

@@ -58,7 +58,22 @@ def test_yesterday_may_be_a_day_of_another_length() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "tomorrow", "2", "h", "1796004785", "20261130", "25:00", "14:3", "2026-13-01", "999999999999d", "-2h"]
+    "text",
+    [
+        "",
+        "tomorrow",
+        "2",
+        "h",
+        "1796004785",
+        "20261130",
+        "25:00",
+        "14:3",
+        "2026-13-01",
+        "999999999999d",
+        "-2h",
+        "0001-01-01",
+        "9999-12-31T23:59-12:00",
+    ],
 )
 def test_what_is_no_time_is_refused_with_examples(text: str) -> None:
     with pytest.raises(ValueError, match="is no time such as 2h"):

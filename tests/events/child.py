@@ -81,6 +81,8 @@ class EventsChild:
         channel, stderr, _ = self._child.descriptors
         select.select([channel], [], [], timeout_s)
         for received in self._child.receive():
+            for descriptor in received.fds:  # of orders to capture processes
+                os.close(descriptor)
             match received.message:
                 case EventsReport() as report:
                     self.report = report

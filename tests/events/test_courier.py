@@ -1,5 +1,6 @@
 """A sink's thread: in order, again and again, never for ever, and at a bounded rate."""
 
+import sqlite3
 import threading
 from contextlib import closing
 
@@ -92,6 +93,24 @@ def test_what_is_refused_is_given_up_after_three_tries_and_the_next_is_told(path
             {"sink": "heard", "refused": 1},
         ]
         assert waiting(path) == []
+
+
+def test_what_another_version_has_left_and_nobody_can_read_is_passed_over(path):
+    heard = Heard()
+    with closing(Store(path, NIGHT, print, ["heard"])) as store:
+        store.keep(Batch(events=tuple(event(number) for number in range(4))), NIGHT)
+        with store.transaction() as connection:
+            connection.execute("UPDATE outbox SET body = '{}' WHERE event IN (?, ?)", (event(0).id, event(3).id))
+            connection.execute("UPDATE outbox SET before = 'x' WHERE event = ?", (event(1).id,))
+    with Site(path, heard) as site:
+        site.wait_told()
+        site.keep(event(4))
+        site.wait_told()
+        assert [change for change in heard.changes if change[1] == "new"] == [("2", "new"), ("4", "new")]
+        assert [notice.fields for notice in site.told] == [{"sink": "heard", "changes": 3}]
+        assert waiting(path) == []
+        with closing(sqlite3.connect(path)) as connection:
+            assert connection.execute("SELECT count(*) FROM outbox").fetchone() == (0,)
 
 
 def courier_of(path, heard, policy=QUICK):
