@@ -1,7 +1,7 @@
 // The events page: a list that can be narrowed, how many in which hour, and one event. What is shown stands in the address.
 // Whatever comes from outside becomes text, never markup.
 
-import { address, ask, isNarrowed, isWanted, query, read, span } from "./eventask.js";
+import { address, ask, isNarrowed, isWanted, now, query, read, span } from "./eventask.js";
 import { arrange, card, fill } from "./eventcard.js";
 import { around, byDay, legend, plot } from "./eventplot.js";
 import { current, show, stop } from "./eventview.js";
@@ -23,10 +23,10 @@ function listed() {
 }
 
 function showList() {
-  const items = [], events = listed(), now = Date.now();
+  const items = [], events = listed();
   let day = "";
   for (const event of events) {
-    const began = dayOf(event.started_at, now);
+    const began = dayOf(event.started_at, now());
     if (began !== day) {
       const key = `day ${began}`;
       if (!cards.has(key)) cards.set(key, make("li", began, "day"));
@@ -142,7 +142,7 @@ function countSoon() {
 }
 
 async function showCounts() {
-  const turn = round, chosen = span(wanted), [from, to] = around(chosen);
+  const turn = round, chosen = span(wanted), [from, to] = around(chosen, now());
   const bounds = { since: new Date(from).toISOString(), until: new Date(to).toISOString() };
   const [since, until] = [Math.max(chosen[0] || from, from), Math.min(chosen[1] || to, to)];
   const lines = new URLSearchParams({ since: new Date(since).toISOString(), until: new Date(until - 1).toISOString() });
@@ -216,8 +216,8 @@ function choose() {
   const form = $("filters").elements, next = { camera: form.camera.value, label: form.label.value, zone: form.zone.value, time: form.time.value };
   if (next.time === "range") {
     const [since, until] = span(wanted), at = (text, otherwise) => (text ? new Date(text) : new Date(otherwise)).toISOString();
-    next.since = at(form.since.value, since || +midnight(Date.now()));
-    next.until = at(form.until.value, until || +midnight(Date.now(), 1));
+    next.since = at(form.since.value, since || +midnight(now()));
+    next.until = at(form.until.value, until || +midnight(now(), 1));
   }
   go(next);
 }

@@ -1,19 +1,21 @@
 // One event: its clip, its best moment with the way that the object took, and all that is known of it.
 
-import { media } from "./eventask.js";
+import { media, now } from "./eventask.js";
 import { boxOf } from "./eventcard.js";
 import { $, clock, draw, ending, lasted, make, seconds, steps, title, whole } from "./eventwords.js";
 
 const GROWS_MS = 30000; // after its end a clip is written on for a while
-const AGAIN_MS = 2000;
+const AGAIN_MS = 2000, MOST_TRIES = 4;
 
 let shown = null; // the event
 let waiting = 0; // for more of a clip that grows
+let complete = 0; // until the clip is complete
+let isPart = false; // what the player has is not all of it
 
 // --- the clip ---
 
 function grows(event) {
-  return !event.ended_at || Date.now() - Date.parse(event.ended_at) < GROWS_MS;
+  return !event.ended_at || now() - Date.parse(event.ended_at) < GROWS_MS;
 }
 
 function clipWords(event) {
@@ -37,11 +39,30 @@ function showClip(event, isNew) {
   video.setAttribute("aria-label", `clip of ${title(event)}`);
   if (event.has_snapshot) video.poster = media(event, "snapshot");
   else video.removeAttribute("poster");
-  video.src = media(event, "clip");
+  fetchClip(event);
+}
+
+// One that grows is another one each time; one that is complete need not be sent twice.
+function fetchClip(event) {
+  isPart = grows(event);
+  $("clip").src = `${media(event, "clip")}${isPart ? `&at=${Date.now()}` : ""}`;
+}
+
+// Says when the clip is complete, and takes all of it, unless somebody is watching what there was.
+function awaitWhole(event) {
+  clearTimeout(complete);
+  if (!event.has_clip || !event.ended_at || !grows(event)) return;
+  complete = setTimeout(() => {
+    const video = $("clip");
+    if (shown?.id !== event.id || video.dataset.failed) return;
+    $("clip-words").replaceChildren(...clipWords(event));
+    if (video.paused && !video.currentTime) fetchClip(event);
+  }, Date.parse(event.ended_at) + GROWS_MS + 500 - now());
 }
 
 export function stop() {
   clearTimeout(waiting);
+  clearTimeout(complete);
   const video = $("clip");
   video.pause();
   video.removeAttribute("src");
@@ -50,9 +71,10 @@ export function stop() {
   shown = null;
 }
 
-// A clip that grew while it was watched is asked for anew, and goes on where it was.
-function goOn() {
-  if (!shown || !grows(shown)) return;
+// A clip that grew while it was watched is asked for anew, and goes on where it was. One may be over though its event
+// is not: its length is bounded.
+function goOn(tries = 0) {
+  if (!shown || !isPart || tries > MOST_TRIES) return;
   const video = $("clip"), event = shown, at = video.currentTime;
   clearTimeout(waiting);
   waiting = setTimeout(() => {
@@ -60,10 +82,10 @@ function goOn() {
     video.addEventListener("loadedmetadata", () => {
       video.currentTime = at;
       if (video.duration > at + 0.3) video.play().catch(() => {});
-      else goOn();
+      else goOn(tries + 1);
     }, { once: true });
-    video.src = `${media(event, "clip")}&at=${Date.now()}`;
-  }, AGAIN_MS);
+    fetchClip(event);
+  }, AGAIN_MS * (1 + tries));
 }
 
 async function failed() {
@@ -171,6 +193,7 @@ export function show(event) {
   shown = event;
   $("one-title").replaceChildren(`${title(event)} · `, clock(event.started_at, { dateStyle: undefined, timeStyle: "medium" }), event.ended_at ? "" : make("span", "now", "now"));
   showClip(event, isNew);
+  awaitWhole(event);
   showPicture(event);
   showFacts(event);
   document.title = `${title(event)} · mosaicd`;
@@ -180,7 +203,7 @@ export function current() {
   return shown;
 }
 
-$("clip").addEventListener("ended", goOn);
+$("clip").addEventListener("ended", () => goOn());
 $("clip").addEventListener("error", failed);
 $("copy").addEventListener("click", async () => {
   const link = `${location.href.replace(/#.*/, "")}#${shown.id}`;
