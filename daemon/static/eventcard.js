@@ -38,6 +38,7 @@ function thumbnail(event) {
   }
   thumb.append(draw("svg", { viewBox: `${x} ${y} ${w} ${h}`, "aria-hidden": "true" }, boxOf(event)));
   if (!event.ended_at) thumb.append(make("span", "now", "now"));
+  thumb.dataset.without = event.ended_at ? "no picture" : "no picture yet";
   return thumb;
 }
 

@@ -7,7 +7,7 @@ import { around, byDay, legend, plot } from "./eventplot.js";
 import { current, show, stop } from "./eventview.js";
 import { $, count, dayOf, make, midnight } from "./eventwords.js";
 
-const PAGE = 24, AGAIN_MS = 10000, COUNT_MS = 15000;
+const PAGE = 24, MOST_LINES = 6, AGAIN_MS = 10000, COUNT_MS = 15000;
 const cards = new Map(); // by id: its item in the list
 const again = new Map(); // by kind: when what has failed is tried again
 const fresh = new Map(); // by id: events that have come while somebody reads, and are not shown yet
@@ -179,8 +179,12 @@ function showCrossings(crossings) {
     const place = `${line} (${camera})`, of = sums.get(place) || new Map();
     sums.set(place, of.set(direction, (of.get(direction) || 0) + n));
   }
-  const said = [...sums].map(([line, of]) => `${line}: ${[...of].map(([direction, n]) => `${n} ${direction}`).join(", ")}`);
-  $("crossings").replaceChildren(...(said.length ? [make("b", wanted.time ? "Lines crossed in this time: " : "Lines crossed: "), said.join(" · ")] : []));
+  const all = (of) => [...of.values()].reduce((a, b) => a + b, 0);
+  const said = [...sums].sort(([, a], [, b]) => all(b) - all(a)).slice(0, MOST_LINES)
+    .map(([line, of]) => `${line}: ${[...of].map(([direction, n]) => `${n} ${direction}`).join(", ")}`);
+  if (sums.size > MOST_LINES) said.push(`${sums.size - MOST_LINES} more, seldom crossed`);
+  const words = wanted.time ? "Lines crossed in this time: " : "Lines crossed: ";
+  $("crossings").replaceChildren(...(said.length ? [make("b", words), said.join(" · ")] : []));
 }
 
 // --- what is chosen ---
