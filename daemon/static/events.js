@@ -182,7 +182,7 @@ function showCrossings(crossings) {
   const all = (of) => [...of.values()].reduce((a, b) => a + b, 0);
   const said = [...sums].sort(([, a], [, b]) => all(b) - all(a)).slice(0, MOST_LINES)
     .map(([line, of]) => `${line}: ${[...of].map(([direction, n]) => `${n} ${direction}`).join(", ")}`);
-  if (sums.size > MOST_LINES) said.push(`${sums.size - MOST_LINES} more, seldom crossed`);
+  if (sums.size > MOST_LINES) said.push(`and ${sums.size - MOST_LINES} other lines`);
   const words = wanted.time ? "Lines crossed in this time: " : "Lines crossed: ";
   $("crossings").replaceChildren(...(said.length ? [make("b", words), said.join(" · ")] : []));
 }
