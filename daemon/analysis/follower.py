@@ -84,8 +84,7 @@ class Follower:
         """No more answers come of a part."""
         result = self._results[part]
         result.lost_frames += lost_frames
-        if lost_at_s is not None:
-            result.lost_at_s = min(lost_at_s, lost_at_s if result.lost_at_s is None else result.lost_at_s)
+        result.lost_at_s = min((at for at in (result.lost_at_s, lost_at_s) if at is not None), default=None)
         result.error = result.error or error
         self._ended.add(part)
         while self._parts and self._parts[0] in self._ended:

@@ -124,7 +124,8 @@ class Results:
         known = self._tracks.setdefault(number, {})
         for track in sorted(followed.tracks, key=lambda track: track.id):
             x1, y1, x2, y2 = track.box
-            box = f"{x1:.2f},{y1:.2f},{x2 - x1:.2f},{y2 - y1:.2f}"
+            # The first pixel is 1,1 there (motchallenge.net/instructions).
+            box = f"{x1 + 1.0:.2f},{y1 + 1.0:.2f},{x2 - x1:.2f},{y2 - y1:.2f}"
             self._files[number].write(f"{followed.frame},{track.id},{box},{track.score:.4f},-1,-1,-1\n")
             mine = known.setdefault(track.id, _Tracked(track.label, followed.frame))
             mine.label, mine.last_frame, mine.boxes = track.label, followed.frame, mine.boxes + 1
