@@ -94,6 +94,7 @@ class FootageFile:
         skip = self._skippable(fps)
         context = stream.codec_context
         return Facts(
+            fps=fps,
             codec=context.name,
             size_wh=(context.width, context.height),
             rate_hz=rate_hz,
@@ -224,7 +225,17 @@ class FootageFile:
             return float(self._stream.duration * self._tick_s)
         if self._container.duration:
             return self._container.duration / av.time_base
-        return self._stream.frames / rate_hz
+        return self._measured_s(rate_hz)
+
+    def _measured_s(self, rate_hz: float) -> float:
+        """Return how long it is, by reading all of it: it was never closed, perhaps."""
+        ends_s = [0.0]
+        with suppress(av.error.FFmpegError, OSError):
+            self._seek(0.0)
+            for packet in self._container.demux(self._stream):
+                if packet.pts is not None:
+                    ends_s.append(self._time_s(packet.pts) + 1.0 / rate_hz)
+        return max(ends_s)
 
 
 def facts_of(path: Path, fps: float) -> Facts:

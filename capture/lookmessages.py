@@ -25,6 +25,8 @@ class Cut(msgspec.Struct, frozen=True):
 class Facts(msgspec.Struct, frozen=True):
     """What a file is."""
 
+    fps: float
+    """How often it is looked at, a second."""
     codec: str
     size_wh: tuple[int, int]
     rate_hz: float
@@ -34,7 +36,7 @@ class Facts(msgspec.Struct, frozen=True):
     created_at: float | None
     """Wall clock of its beginning, as it says itself."""
     skip: SkipFrame
-    """What need not be decoded at the rate that was asked for."""
+    """What need not be decoded for that."""
     cuts: tuple[Cut, ...]
 
 

@@ -85,8 +85,9 @@ def analyze(
 ) -> None:
     """Analyze recorded video as fast as the machine goes: events, crossings and tracks of files in place of cameras.
 
-    The folder then holds events.csv, crossings.csv, with --mot tracks/, and events/events.sqlite, the database that the
-    daemon keeps, too: name it as state_dir to read it. There are no pictures and no clips: the footage is at hand.
+    The folder then holds events.csv, crossings.csv, with --mot tracks/, and a daemon's database, events/events.sqlite.
+
+    Whatever reads a daemon's events reads these, with the folder as state_dir. There are neither pictures nor clips.
     """
     from daemon.analysis.clips import NamingError, given
     from daemon.analysis.lookers import LookersError
@@ -148,7 +149,7 @@ def _model(model: Path | None, weights: Path | None, names: Path | None, setting
 
 
 def _tell(outcome: "Outcome", out: Path, as_json: bool) -> None:
-    from daemon.analysis.view import clock, footage_of, table
+    from daemon.analysis.view import clock, table
 
     if outcome.error:
         _say(outcome.error)
@@ -159,7 +160,7 @@ def _tell(outcome: "Outcome", out: Path, as_json: bool) -> None:
         print_json({"out": str(out), **outcome.summary})
         return
     print_tables(table(outcome.results))
-    footage_s = sum(map(footage_of, outcome.results))
+    footage_s = sum(each.analysed_s for each in outcome.results)
     factor = outcome.summary["real_time_factor"]
     typer.echo(
         f"{clock(footage_s)} of footage in {outcome.took_s:.1f} s: {factor:.1f}x real time. Results are in {out}"

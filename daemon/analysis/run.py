@@ -174,7 +174,7 @@ def order_of(part: Part, site: Site) -> Look:
         part=part.number,
         path=str(clip.path),
         camera=clip.camera,
-        fps=site.fps(clip.camera),
+        fps=clip.facts.fps,
         rate_hz=clip.facts.rate_hz,
         skip=clip.facts.skip,
         cut=part.cut,

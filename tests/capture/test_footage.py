@@ -96,6 +96,14 @@ def test_a_file_says_what_it_is(tmp_path: Path) -> None:
     assert facts.created_at is None
 
 
+def test_a_file_that_says_nothing_of_its_length_is_measured(tmp_path: Path) -> None:
+    path, unclosed = write(tmp_path / "clip.mkv", 3.0), tmp_path / "unclosed.mkv"
+    content = path.read_bytes()
+    place = content.index(b"\x44\x89\x88")  # Duration, RFC 9559 5.1.2.10
+    unclosed.write_bytes(content[:place] + b"\xec\x89\x80" + content[place + 3 :])
+    assert facts_of(unclosed, 5.0).duration_s == pytest.approx(3.0, abs=0.1)
+
+
 def test_a_file_whose_clock_begins_late_begins_at_nought(tmp_path: Path) -> None:
     path, late = write(tmp_path / "clip.mp4", 3.0), tmp_path / "late.ts"
     with av.open(path) as source, av.open(late, "w") as target:

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import av
 import pytest
 from typer.testing import CliRunner
 
@@ -86,10 +87,12 @@ def test_help_has_examples() -> None:
     assert "Exit code" in out
 
 
-def test_files_become_events_by_the_rosters_rules(tmp_path: Path, place: Path) -> None:
+@pytest.mark.parametrize("way", [("tiles", 1), ("mosaic", 2)])
+def test_files_become_events_by_the_rosters_rules(tmp_path: Path, place: Path, way: tuple[str, int]) -> None:
     out = tmp_path / "out"
     files = [f"{camera}={place / 'red.mp4'}" for camera in ("gate", "blind", "away")]
     extra = ("--roster", place / "cameras.yaml", "--start", "gate=2026-11-30T02:00:00Z", "--mot")
+    extra += ("--set", f"model.input={way[0]}", "--set", f"model.batch={way[1]}")
     code, told, errors = analyze(place, out, *files, place / "green.mp4", *extra)
     assert code == 0, errors
     seen = {each["camera"]: (each["frames"], list(each["events"])) for each in told["files"]}
@@ -150,6 +153,23 @@ def test_a_file_that_is_damaged_in_the_middle_is_told_of_and_the_others_go_on(tm
     assert 85 <= spoilt["frames"] < 98
     assert list(spoilt["events"]) == ["red"]
     assert (green["frames"], green["damaged_frames"], list(green["events"])) == (25, 0, ["green"])
+
+
+def test_a_file_that_was_cut_off_is_told_of(tmp_path: Path, place: Path) -> None:
+    with av.open(place / "red.mp4") as source, av.open(tmp_path / "whole.mkv", "w") as target:
+        stream = target.add_stream_from_template(source.streams.video[0])
+        for packet in source.demux(video=0):
+            if packet.dts is not None:
+                packet.stream = stream
+                target.mux(packet)
+    content = (tmp_path / "whole.mkv").read_bytes()
+    (tmp_path / "half.mkv").write_bytes(content[: len(content) // 2])
+    code, told, _ = analyze(place, tmp_path / "out", tmp_path / "half.mkv")
+    assert code == 1
+    [half] = told["files"]
+    assert "it was cut off" in half["error"]
+    assert 15 < half["frames"] < 35
+    assert half["analysed_s"] < 7.0
 
 
 def test_files_of_one_camera_follow_each_other(tmp_path: Path, place: Path) -> None:

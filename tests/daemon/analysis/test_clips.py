@@ -11,6 +11,7 @@ from daemon.analysis.clips import Given, NamingError, Origin, clips_of, given, o
 def facts(duration_s: float = 60.0, created_at: float | None = None, cuts: int = 0) -> Facts:
     """A file of 25 pictures a second, which can be cut each ten seconds."""
     return Facts(
+        fps=5.0,
         codec="h264",
         size_wh=(640, 384),
         rate_hz=25.0,

@@ -122,3 +122,12 @@ def test_damage_is_told_from_where_it_first_was() -> None:
     footage.follower.end(0, lost_frames=2, lost_at_s=4.0)
     [result] = footage.follower.results
     assert (result.lost_frames, result.lost_at_s) == (5, 4.0)
+
+
+def test_a_file_that_ends_before_its_time_was_cut_off() -> None:
+    footage = Footage()
+    footage.look(0, 1)
+    footage.follower.end(2)
+    [result] = footage.follower.results
+    assert result.error == "it ends 10 s before its time: it was cut off"
+    assert result.analysed_s == pytest.approx(19.8)
