@@ -77,7 +77,16 @@ class Look(Message, frozen=True):
     """None: all."""
 
 
-ToLooker = Inspect | Begin | Look | Stop
+class Depict(Message, frozen=True):
+    """Write a picture of a moment of this file, as JPEG and as large as it is, to a place whose folder is there."""
+
+    picture: int
+    path: str
+    at_s: float
+    target: str
+
+
+ToLooker = Inspect | Begin | Look | Depict | Stop
 
 # --- from the process ------------------------------------------------------------------------------------------------
 
@@ -114,4 +123,12 @@ class PartEnd(Message, frozen=True):
     """Why it could not be read to its end."""
 
 
-FromLooker = Ready | Loading | Inspected | Refused | Looked | PartEnd | LastWords
+class Depicted(Message, frozen=True):
+    """The picture is there, or it is not."""
+
+    picture: int
+    size_bytes: int = 0
+    error: str = ""
+
+
+FromLooker = Ready | Loading | Inspected | Refused | Looked | PartEnd | Depicted | LastWords

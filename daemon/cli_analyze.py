@@ -81,13 +81,17 @@ def analyze(
     out: Annotated[Path, typer.Option(metavar="FOLDER", help="Where the results go.")] = Path("analysis"),
     force: Annotated[bool, typer.Option("--force", help="Replace an analysis that is there already.")] = False,
     mot: Annotated[bool, typer.Option("--mot", help="Write tracks as MOTChallenge files, too.")] = False,
+    snapshots: Annotated[
+        bool,
+        typer.Option("--snapshots", help="Make a picture of each event's best moment, too: the footage is read again."),
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object instead of a table.")] = False,
 ) -> None:
     """Analyze recorded video as fast as the machine goes: events, crossings and tracks of files in place of cameras.
 
     The folder then holds events.csv, crossings.csv, with --mot tracks/, and a daemon's database, events/events.sqlite.
 
-    Whatever reads a daemon's events reads these, with the folder as state_dir. There are neither pictures nor clips.
+    Whatever reads a daemon's events reads these, with the folder as state_dir. There are no clips.
     """
     from daemon.analysis.clips import NamingError, given
     from daemon.analysis.lookers import LookersError
@@ -116,7 +120,7 @@ def analyze(
             fps=fps,
         )
         _, places = places_of(site, [each.camera for each in wanted], context.obj, _say)
-        outcome = carry_out(Wanted(wanted, site, places, out, force, mot), _say)
+        outcome = carry_out(Wanted(wanted, site, places, out, force, mot, snapshots), _say)
     except ConfigError as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(ExitCode.CONFIG) from None

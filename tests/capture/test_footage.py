@@ -136,6 +136,21 @@ def test_damage_in_the_middle_costs_its_frames_and_no_others(tmp_path: Path) -> 
     assert found == [at_s for at_s in whole if at_s < 2.39 or at_s >= 3.0]
 
 
+@pytest.mark.parametrize("suffix", ["mp4", "mkv", "ts"])
+def test_a_moments_picture_is_that_very_frame(tmp_path: Path, suffix: str) -> None:
+    path = write(tmp_path / f"clip.{suffix}", 3.0, bf="3", b_strategy="0")
+    with closing(FootageFile(path)) as file:
+        all_ = [
+            (frame.at_s, frame.picture.to_ndarray(format="gray"))
+            for frame in file.take(Raster.of(25.0, 25.0), None, None, "DEFAULT", Losses())
+        ]
+    for at_s, pixels in all_[:: 7 if suffix != "ts" else 74]:
+        with closing(FootageFile(path)) as file:
+            picture = file.at(at_s + 1e-6)
+        assert picture is not None
+        assert np.array_equal(picture.to_ndarray(format="gray"), pixels)
+
+
 @pytest.mark.parametrize("content", [b"", b"no video at all" * 100])
 def test_what_is_no_video_is_refused(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "clip.mp4"

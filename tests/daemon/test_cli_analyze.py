@@ -12,13 +12,15 @@ from pathlib import Path
 from typing import Any
 
 import av
+import cv2
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
 from daemon.cli import app
 from events.reading import EventReader
 from tests.daemon.analysis.footage import BOX, spoil, write_square
-from tests.system.colours import Model, write_model
+from tests.system.colours import COLOURS, Model, write_model
 
 DEADLINE_S = 60.0
 LONG_S = 30.0
@@ -91,7 +93,7 @@ def test_help_has_examples() -> None:
 def test_files_become_events_by_the_rosters_rules(tmp_path: Path, place: Path, way: tuple[str, int]) -> None:
     out = tmp_path / "out"
     files = [f"{camera}={place / 'red.mp4'}" for camera in ("gate", "blind", "away")]
-    extra = ("--roster", place / "cameras.yaml", "--start", "gate=2026-11-30T02:00:00Z", "--mot")
+    extra = ("--roster", place / "cameras.yaml", "--start", "gate=2026-11-30T02:00:00Z", "--mot", "--snapshots")
     extra += ("--set", f"model.input={way[0]}", "--set", f"model.batch={way[1]}")
     code, told, errors = analyze(place, out, *files, place / "green.mp4", *extra)
     assert code == 0, errors
@@ -107,7 +109,14 @@ def test_files_become_events_by_the_rosters_rules(tmp_path: Path, place: Path, w
     }
     for event in events:
         assert event.best_box == pytest.approx(BOX, abs=75.0), "a box is a cell, near the square"
+        assert event.has_snapshot
     table = rows(out / "events.csv")
+    for row in table:
+        picture = cv2.imread(str(out / row["snapshot"]))
+        assert picture.shape == (384, 640, 3)
+        x1, y1, x2, y2 = BOX
+        middle = picture[(y1 + y2) // 2, (x1 + x2) // 2, ::-1]
+        assert np.abs(middle - np.array(COLOURS[row["label"]], float)).max() < 40, "in the colour that was seen"
     assert [row["id"] for row in table] == sorted(event.id for event in events)
     mine = [row for row in table if row["camera"] == "gate"]
     assert {row["zones"] for row in mine} == {"yard"}
