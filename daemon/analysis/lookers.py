@@ -66,9 +66,9 @@ class _Looker:
 class Lookers:
     """All of them."""
 
-    def __init__(self, places: Sequence[Place]) -> None:
+    def __init__(self, places: Sequence[Place], module: str = "inference.looker") -> None:
         self._lookers = [
-            _Looker(Child(ChildSpec(f"l{number}", KIND, "inference.looker", place.environ, place.cores)), place.begin)
+            _Looker(Child(ChildSpec(f"l{number}", KIND, module, place.environ, place.cores)), place.begin)
             for number, place in enumerate(places, 1)
         ]
         self._wanted: deque[Order] = deque()
