@@ -4,12 +4,11 @@
 
 The script is what one writes first: `cv2.VideoCapture`, one file after the other; frames that are not looked at are
 grabbed but not converted, the others are letterboxed into the same tile and given to `model.predict`, and boxes are
-read and suppressed by the same code. It is as nice as mosaicd's own processes are, and follows nothing and keeps
-nothing. The same script with the engine that mosaicd
-uses, on all cores, tells what is the engine's part in the difference. All take the same frames a second from the same
-files, and the same model at the same tile size. Each is a program of its own, in turn, and over again; figures are
-medians over the rounds. "Whole" begins with the program, and has its imports and the loading of the model in it;
-"at work" begins with the first frames that were looked at.
+read and suppressed by the same code. It is as nice as mosaicd's own processes are; it follows nothing and keeps
+nothing. The same script with the engine that mosaicd uses, on all cores, tells what is the engine's part in the
+difference. All take the same frames a second from the same files, and the same model at the same tile size. Each is a
+program of its own, in turn, and over again; figures are medians over the rounds. "Whole" begins with the program, and
+has its imports and the loading of the model in it; "at work" begins with the first frames that were looked at.
 
 Without files it takes the real footage in ../shared/data with yolo-fastest-1.1-xl, and the simulator's scenes with the
 model that comes with mosaicd.

@@ -91,7 +91,7 @@ def analyze(
 
     The folder then holds events.csv, crossings.csv, with --mot tracks/, and a daemon's database, events/events.sqlite.
 
-    Whatever reads a daemon's events reads these, with the folder as state_dir. There are no clips.
+    There are no clips. `mosaicd events --state-dir FOLDER` lists the events.
     """
     from daemon.analysis.clips import NamingError, given
     from daemon.analysis.lookers import LookersError

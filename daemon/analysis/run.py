@@ -72,7 +72,7 @@ class Outcome:
     results: tuple[ClipResult, ...] = ()
     """In the order of the command line."""
     took_s: float = 0.0
-    """From the first process's start to the last table written."""
+    """From the first process's start to the last frame followed, or picture made."""
     is_interrupted: bool = False
     error: str = ""
     """Why it could not go on; what is there by then is kept."""
