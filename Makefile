@@ -66,8 +66,9 @@ bench: setup ## Measure engines, a worker's start and recovery, capture, tracks,
 	$(BIN)/python bench/main_job.py --scenario hd
 	$(BIN)/python bench/watching.py
 
-screenshots: setup ## Make the README's pictures of the live page, the console and the status anew
+screenshots: setup ## Make the README's pictures of the live page, the console and the status anew, and the manual's of rules
 	$(BIN)/python docs/screenshots.py
+	$(BIN)/python docs/rules.py
 
 lock: setup ## Write requirements.lock from what is installed
 	$(BIN)/pip freeze --exclude-editable | sort -f > requirements.lock

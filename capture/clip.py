@@ -16,10 +16,8 @@ from capture.mediamessages import Record, Recorded
 from capture.ring import GAP_S
 from capture.timeline import HZ, Placed, Timeline, times
 from capture.track import CLIP_CODECS, KeptPacket, PacketRing, Track
-from capture.words import Shortfall
+from capture.words import MAX_CLIP_S, Shortfall
 
-MAX_CLIP_S = 600.0
-"""No clip is longer, whatever was ordered."""
 PATIENCE_S = 2.0
 """A packet may come so long after it was captured."""
 FRAGMENT_S = 1.0

@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 
 from capture.clip import Clip
-from capture.mediamessages import Prolong, Record, Recorded, Snapped, Snapshot
-from capture.photographer import Photographer, Sitting, refusal
+from capture.mediamessages import Prolong, Record, Recorded, Snapped, Snapshot, refused
+from capture.photographer import Photographer, Sitting
 from capture.reader import CameraReader
 from capture.recorder import Recorder
 from capture.snapshot import wanted
@@ -39,7 +39,7 @@ class Media:
         reader = next((each for each in readers if each.spec.name == order.camera), None)
         if reason := _objection(order, fds, reader):
             _close(fds)
-            self._refuse(order, reason)
+            self._replies.append(refused(order, reason))
             return
         assert reader is not None
         if isinstance(order, Snapshot):
@@ -51,7 +51,7 @@ class Media:
                 self._recorder.give(Clip(order, reader.ring, fds[0], reader.source_wh))
         if not is_taken:
             _close(fds)
-            self._refuse(order, Shortfall.BUSY)
+            self._replies.append(refused(order, Shortfall.BUSY))
 
     def tell(self, send: Callable[[Reply], bool]) -> None:
         """Send what there is to reply; what finds no room waits for the next time."""
@@ -64,12 +64,6 @@ class Media:
         self._photographer.stop()
         for thread in (self._recorder, self._photographer):
             thread.join(max(0.0, until_s - time.monotonic()))
-
-    def _refuse(self, order: Record | Snapshot, reason: Shortfall) -> None:
-        if isinstance(order, Snapshot):
-            self._replies.append(refusal(order, reason))
-        else:
-            self._replies.append(Recorded(order.camera, order.epoch, order.event_id, reason=reason))
 
 
 def _objection(order: Record | Snapshot, fds: tuple[int, ...], reader: CameraReader | None) -> Shortfall | None:

@@ -4,6 +4,8 @@ An order that wants a file carries its descriptor: one, of an empty file, writab
 sees no path, and closes it whatever comes of the order. Each such order is replied to once. Times are monotonic.
 """
 
+from typing import overload
+
 import msgspec
 
 from capture.words import Shortfall
@@ -67,3 +69,13 @@ class Snapped(MediaMessage, frozen=True):
     """Only the small picture that is analyzed could be had, of its own time."""
     reason: Shortfall | None = None
     """Why there is none, or only the small one."""
+
+
+@overload
+def refused(order: Snapshot, reason: Shortfall | None) -> Snapped: ...
+@overload
+def refused(order: Record | Snapshot, reason: Shortfall | None) -> Recorded | Snapped: ...
+def refused(order: Record | Snapshot, reason: Shortfall | None) -> Recorded | Snapped:
+    """Return the reply that nothing comes of an order."""
+    kind = Recorded if isinstance(order, Record) else Snapped
+    return kind(order.camera, order.epoch, order.event_id, reason=reason)

@@ -185,6 +185,8 @@ class CameraReport(msgspec.Struct, frozen=True):
     """CPU time of its thread: receiving, decoding, scaling."""
     ring_bytes: int = 0
     """Of packets kept for clips now."""
+    ring_s: float = 0.0
+    """Seconds from the oldest of those to the newest."""
 
 
 class MosaicReport(msgspec.Struct, frozen=True):

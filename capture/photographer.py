@@ -16,7 +16,7 @@ from functools import partial
 import av
 import av.error
 
-from capture.mediamessages import Snapped, Snapshot
+from capture.mediamessages import Snapped, Snapshot, refused
 from capture.reader import Tile, mark
 from capture.snapshot import NEAR_S, decode, jpeg, picture_of
 from capture.track import KeptPacket
@@ -85,7 +85,7 @@ class Photographer:
                 continue
             if self._is_stopping:
                 os.close(sitting.fd)
-                self._reply(refusal(sitting.order, Shortfall.STOPPING))
+                self._reply(refused(sitting.order, Shortfall.STOPPING))
             else:
                 # A decoder that crashes here was fed by that camera (daemon/blame.py).
                 mark(sitting.order.camera, partial(self._make, sitting))()
@@ -103,7 +103,7 @@ def take(sitting: Sitting) -> Snapped:
         if taken is None and sitting.tile:
             taken = picture_of(sitting.tile.pixels), sitting.tile.captured_mono_s
         if taken is None:
-            return refusal(order, reason)
+            return refused(order, reason)
         picture, captured_s = taken
         content = jpeg(picture)
         with open(sitting.fd, "wb", buffering=0, closefd=False) as file:
@@ -121,9 +121,9 @@ def take(sitting: Sitting) -> Snapped:
             reason=reason,
         )
     except av.error.FFmpegError:
-        return refusal(order, Shortfall.SPOILED)
+        return refused(order, Shortfall.SPOILED)
     except OSError:
-        return refusal(order, Shortfall.UNWRITABLE)
+        return refused(order, Shortfall.UNWRITABLE)
     finally:
         with suppress(OSError):
             os.close(sitting.fd)
@@ -142,8 +142,3 @@ def _full(sitting: Sitting) -> tuple[tuple[av.VideoFrame, float] | None, Shortfa
     if taken and abs(taken[1] - sitting.order.at_mono_s) > NEAR_S:
         taken = None
     return taken, None if taken else Shortfall.SPOILED
-
-
-def refusal(order: Snapshot, reason: Shortfall | None) -> Snapped:
-    """Return the reply that there is no picture."""
-    return Snapped(order.camera, order.epoch, order.event_id, reason=reason)

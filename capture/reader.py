@@ -166,6 +166,7 @@ class CameraReader:
             gop_s=self._policy.gop_s or 0.0,
             cpu_s=self._cpu_s,
             ring_bytes=self.ring.bytes if self.ring else 0,
+            ring_s=self.ring.span_s() if self.ring else 0.0,
         )
 
     @property

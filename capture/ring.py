@@ -97,6 +97,11 @@ class Ring(Generic[P, T]):
         """Return a packet, if it is there still, or already."""
         return self._kept.get(number)
 
+    def span_s(self) -> float:
+        """Return from when until when something is kept, as seconds between; for any thread."""
+        first, last = self._kept.get(self.first), self._kept.get(self.end - 1)
+        return max(0.0, last.arrived_s - first.arrived_s) if first and last else 0.0
+
     def start(self, at_s: float) -> int | None:
         """Return the number of the key frame to begin with for this moment; None if there is none yet.
 

@@ -59,6 +59,10 @@ class Flaw(StrEnum):
     """It cannot be decoded as fast as it comes; what is out of date is left out."""
 
 
+MAX_CLIP_S = 600.0
+"""No clip is longer, whatever was ordered."""
+
+
 class Shortfall(StrEnum):
     """Why a clip or a picture is not there, or less than was asked for."""
 
@@ -89,6 +93,10 @@ class Shortfall(StrEnum):
     BUSY = "busy"
     """There were too many orders before it."""
     STOPPING = "stopping"
+    DIED = "died"
+    """The process that was to make it has ended, or was not there."""
+    NO_ROOM = "no_room"
+    """The disk is nearly full."""
 
 
 class DecodeMode(StrEnum):

@@ -1,20 +1,21 @@
-"""``/api/v1``: what the daemon shows of itself as JSON, and what happens as a stream of events.
+"""``/api/v1``: what the daemon shows of itself as JSON.
 
 Owns the documents' shape (an OpenAPI document describes it) and the way from :class:`~daemon.statistics.Statistics`.
-Nothing here holds a setting, or a camera's URL. It changes nothing; :mod:`daemon.apiorders` does.
+Nothing here holds a setting, or a camera's URL. It changes nothing; :mod:`daemon.apiorders` does,
+and what happens is told by :mod:`daemon.apistream`.
 """
 
 import asyncio
-import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from dataclasses import asdict
 from email.utils import formatdate
 from typing import Annotated, Any
 
-from fastapi import APIRouter, HTTPException, Query, Request
-from fastapi.responses import Response, StreamingResponse
+from fastapi import APIRouter, HTTPException, Query
+from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict, WithJsonSchema
 
+from daemon.eventstatus import EventsNow, events_now
 from daemon.pictures import Pictures
 from daemon.recent import Recent
 from daemon.sinks.jsonl import SightedTile, line_of
@@ -22,10 +23,6 @@ from daemon.statistics import CameraStatistics, ChildStatistics, DisabledCamera,
 
 POLL_S = 0.25
 PICTURE_S = 2.0
-KEEP_ALIVE_S = 15.0
-"""Proxies end a connection over which nothing comes for a minute or so."""
-_SLOTS = 16
-"""Streams at once; the next is told to come again."""
 
 
 class _View(BaseModel):
@@ -45,10 +42,6 @@ PROBLEMS: dict[int | str, dict[str, Any]] = {
     421: {"model": Fault, "description": "The host's name is not known."},
 }
 """What may be answered before a route is asked."""
-_EVENTS: dict[int | str, dict[str, Any]] = {
-    200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}},
-    503: {"model": Fault, "description": "Too many streams are open."},
-}
 _PICTURE: dict[int | str, dict[str, Any]] = {
     200: {"content": {"image/jpeg": {"schema": {"type": "string", "format": "binary"}}}},
     204: {"description": "None has come in two seconds."},
@@ -148,6 +141,8 @@ class Status(_View):
     disabled: tuple[Disabled, ...]
     mosaics: tuple[Mosaic, ...]
     processes: tuple[Process, ...]
+    events: EventsNow | None
+    """Null where none are wanted."""
 
 
 class Change(_View):
@@ -174,7 +169,6 @@ class Seen(_View):
 def make_api(read: Callable[[], Statistics], recent: Recent, pictures: Pictures, version: str) -> APIRouter:
     """Return the routes; ``read`` is called on the HTTP thread and must not block."""
     api = APIRouter(prefix="/api/v1", tags=["v1"], responses=PROBLEMS)
-    streams = asyncio.Semaphore(_SLOTS)
 
     @api.get("/status")
     async def status() -> Status:
@@ -245,7 +239,7 @@ def make_api(read: Callable[[], Statistics], recent: Recent, pictures: Pictures,
     ) -> Response:
         """The last frames on which something was seen, newest first."""
         found = [tile for _, tile in recent.sightings() if camera in (None, tile.camera)]
-        lines = [line for tile in reversed(found) if (line := _line(tile))][:limit]
+        lines = [line for tile in reversed(found) if (line := line_or_nothing(tile))][:limit]
         return Response(f"[{','.join(lines)}]", media_type="application/json")
 
     @api.get("/transitions")
@@ -253,39 +247,10 @@ def make_api(read: Callable[[], Statistics], recent: Recent, pictures: Pictures,
         """What came and went last, newest first."""
         return tuple(Change(**asdict(each)) for _, each in reversed(recent.transitions()))
 
-    @api.get("/stream", response_class=StreamingResponse, responses=_EVENTS)
-    async def stream(request: Request) -> StreamingResponse:
-        """What happens from now on, as server-sent events: `sighting` and `transition`."""
-        if streams.locked():
-            raise HTTPException(503, f"{_SLOTS} streams are open already", headers={"Retry-After": "10"})
-
-        async def happenings() -> AsyncIterator[str]:
-            async with streams:
-                async for event in _events(recent, request.is_disconnected):
-                    yield event
-
-        return StreamingResponse(happenings(), media_type="text/event-stream", headers={"Cache-Control": "no-store"})
-
     return api
 
 
-async def _events(recent: Recent, has_gone: Callable[[], Any]) -> AsyncIterator[str]:
-    last, silent_s = recent.last, 0.0
-    yield ": mosaicd\n\n"
-    while not await has_gone():
-        found = [(number, "sighting", line) for number, tile in recent.sightings(last) if (line := _line(tile))]
-        found += [(number, "transition", json.dumps(asdict(each))) for number, each in recent.transitions(last)]
-        if found:
-            last = max(last, *(number for number, _, _ in found))
-            yield "".join(f"id: {number}\nevent: {kind}\ndata: {data}\n\n" for number, kind, data in sorted(found))
-        silent_s = 0.0 if found else silent_s + POLL_S
-        if silent_s >= KEEP_ALIVE_S:
-            silent_s = 0.0
-            yield ": still here\n\n"
-        await asyncio.sleep(POLL_S)
-
-
-def _line(tile: SightedTile) -> str:
+def line_or_nothing(tile: SightedTile) -> str:
     """As the sightings' files have it; empty for one with a number that is none."""
     try:
         return line_of(tile).decode().strip()
@@ -305,6 +270,7 @@ def status_of(now: Statistics, version: str) -> Status:
         disabled=tuple(map(_disabled, now.disabled)),
         mosaics=tuple(map(_mosaic, now.mosaics)),
         processes=tuple(map(_process, now.children)),
+        events=events_now(now.events),
     )
 
 

@@ -3,12 +3,13 @@
 What one of them may speak of, and what a new generation is told to open. Knows no process, and sends nothing.
 """
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 
 from msgspec import structs
 
-from capture.messages import CameraSpec, OpenMosaic
+from capture.messages import CameraNotice, CameraSpec, CameraTransition, CaptureReport, OpenMosaic
 from daemon.blame import Quarantine, crashed_camera, holds_left
+from daemon.child import FromAnyChild
 from daemon.job import Job
 from daemon.trust import UntrustworthyError
 
@@ -45,10 +46,20 @@ class CaptureForce:
             opening = self._job.openings[mosaic]
             yield structs.replace(opening, cameras=tuple(map(held_back, opening.cameras)))
 
-    def check_own(self, name: str, cameras: Collection[str] = (), mosaics: Collection[str] = ()) -> None:
+    def home(self, camera: str) -> tuple[str, int] | None:
+        """Return which process has a camera, and in which epoch; None if none has."""
+        for name in self._job.captures:
+            for mosaic in self.mosaics(name):
+                for spec in self._job.openings[mosaic].cameras:
+                    if spec and spec.name == camera:
+                        return name, spec.epoch
+        return None
+
+    def check_own(self, name: str, message: FromAnyChild) -> None:
         """Raise UntrustworthyError if a capture process speaks of what is not, and was not, its own."""
-        strange = (set(mosaics) - set(self.mosaics(name))) | (set(cameras) - self._cameras(name))
-        if strange := strange - self._formerly[name]:
+        cameras, mosaics = _named_in(message)
+        strange = (mosaics - set(self.mosaics(name))) | (cameras - self._cameras(name))
+        if strange and (strange := strange - self._formerly[name]):
             raise UntrustworthyError(f"it reports {', '.join(sorted(strange))}, which it does not capture")
 
     def note_death(self, name: str) -> None:
@@ -70,3 +81,13 @@ class CaptureForce:
     def _cameras(self, name: str) -> set[str]:
         openings = [self._job.openings[mosaic] for mosaic in self.mosaics(name)]
         return {camera.name for opening in openings for camera in opening.cameras if camera}
+
+
+def _named_in(message: FromAnyChild) -> tuple[set[str], set[str]]:
+    """The cameras and mosaics of which a capture process speaks."""
+    match message:
+        case CameraTransition() | CameraNotice():
+            return {message.camera}, set()
+        case CaptureReport():
+            return {each.camera for each in message.cameras}, {each.mosaic for each in message.mosaics}
+    return set(), set()

@@ -13,7 +13,7 @@ from capture.messages import Assign, CameraSpec
 from daemon.child import ChildSpec
 from daemon.job import Job, Worker
 from daemon.orders import Difference
-from events.analyst import CameraRules
+from events.messages import Follow
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,8 +135,8 @@ def _difference(old: Job, job: Job) -> Difference:
     )
 
 
-def _rules(job: Job, camera: str) -> CameraRules | None:
-    return job.events.rules.get(camera) if job.events else None
+def _rules(job: Job, camera: str) -> Follow | None:
+    return job.events.cameras.get(camera) if job.events else None
 
 
 def _are_judged_anew(old: Assign, new: Assign) -> bool:

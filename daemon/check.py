@@ -17,6 +17,7 @@ from daemon.httpsettings import find_token
 from daemon.modelrun import model_files
 from daemon.models.errors import ModelsError
 from daemon.problems import Checked, KeyPath, Place, Problem, in_order, problem_at
+from daemon.recipients import find_recipients
 from daemon.roster import Roster, check_labels, roster_from
 from daemon.secrets import SecretSources
 from daemon.settings import Mosaic, Settings, settings_from
@@ -40,7 +41,7 @@ def check(
     problems = [*settings.problems, *roster.problems]
     if settings.value is not None:
         problems += check_files(settings.value, document.value)
-        problems += _token_problems(settings.value, document.value, sources)
+        problems += _secret_problems(settings.value, document.value, sources)
         labels = _labels(settings.value)
         if roster.value is not None and labels:
             problems += check_labels(roster.value, labels)
@@ -119,10 +120,12 @@ def _text(value: object, default: str) -> str:
     return value if isinstance(value, str) and value else default
 
 
-def _token_problems(settings: Settings, document: YamlDocument | None, sources: SecretSources) -> Iterator[Problem]:
-    path = ("http", "token")
-    for each in find_token(settings.http, sources.with_secrets_dir(settings.secrets_dir)).faults:
+def _secret_problems(settings: Settings, document: YamlDocument | None, sources: SecretSources) -> Iterator[Problem]:
+    known, path = sources.with_secrets_dir(settings.secrets_dir), ("http", "token")
+    for each in find_token(settings.http, known).faults:
         yield problem_at(_place(path, document), path, each.message, each.remedy)
+    for fault in find_recipients(settings.events, known).faults:
+        yield problem_at(_place(fault.path, document), fault.path, fault.message, fault.remedy)
 
 
 def _model_problems(settings: Settings, document: YamlDocument | None) -> Iterator[Problem]:

@@ -24,6 +24,7 @@ from daemon import (
     cli_bench,
     cli_camera,
     cli_chaos,
+    cli_events,
     cli_models,
     cli_plan,
     cli_reload,
@@ -344,6 +345,7 @@ def version() -> None:
 # Those of other files, after the ones above.
 app.command(epilog=cli_status.STATUS_EPILOG, context_settings={"obj": os.environ})(cli_status.status)
 app.command(epilog=cli_status.TAIL_EPILOG, context_settings={"obj": os.environ})(cli_status.tail)
+app.command(epilog=cli_events.EPILOG)(cli_events.events)
 app.command(epilog=cli_reload.EPILOG)(cli_reload.reload)
 app.command(epilog=cli_schema.EPILOG)(cli_schema.schema)
 app.command(epilog=cli_plan.EPILOG, context_settings={"obj": os.environ})(cli_plan.plan)

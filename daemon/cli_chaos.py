@@ -54,7 +54,9 @@ def chaos(
     ] = None,
     keep: Annotated[
         Path | None,
-        typer.Option(metavar="FOLDER", help="Keep log, settings and sightings there; after a violation they are kept."),
+        typer.Option(
+            metavar="FOLDER", help="Keep log, settings, sightings and events there; after a violation they are kept."
+        ),
     ] = None,
     leak: Annotated[
         float, typer.Option(min=0, max=65536, metavar="KIB", help="Plant a leak of KIB a second in the supervisor.")
@@ -98,7 +100,9 @@ def chaos(
             typer.echo(line)
         typer.echo(verdict(outcome))
     if outcome.folder:
-        typer.echo(f"mosaicd chaos: the daemon's log is {outcome.folder}/run.log; sightings beside it", err=True)
+        typer.echo(
+            f"mosaicd chaos: the daemon's log is {outcome.folder}/run.log; sightings and events beside it", err=True
+        )
     raise typer.Exit(ExitCode.OK if outcome.is_well else ExitCode.FAILURE)
 
 

@@ -84,7 +84,7 @@ def status(
     if as_json:
         typer.echo(json.dumps(found, indent=2))
     else:
-        typer.echo(found["words"])
+        typer.echo(_heading(found))
         for each in _tables(found):
             typer.echo("")
             print_tables(each)
@@ -139,7 +139,7 @@ def _line(kind: str, event: dict[str, Any], camera: str | None, label: str | Non
 def _events(where: Where) -> Iterator[tuple[str, str]]:
     """Yield kind and data of each server-sent event."""
     kind = ""
-    with _open(where, "/api/v1/stream", within_s=60.0) as stream:
+    with _open(where, "/api/v1/stream?what=sighting&what=transition", within_s=60.0) as stream:
         for raw in stream:
             key, _, value = raw.decode().rstrip("\n").partition(": ")
             if key == "event":
@@ -151,15 +151,21 @@ def _events(where: Where) -> Iterator[tuple[str, str]]:
 def _watch(where: Where) -> None:
     from rich.console import Group
     from rich.live import Live
+    from rich.text import Text
 
     try:
         with Live(refresh_per_second=4, screen=True) as live:
             while True:
                 found = _get(where)
-                live.update(Group(found["words"], "", *_tables(found)))
+                live.update(Group(Text(_heading(found)), "", *_tables(found)))
                 time.sleep(1.0)
     except KeyboardInterrupt:
         return
+
+
+def _heading(found: dict[str, Any]) -> str:
+    """Return how all of it is, in a line or two."""
+    return "\n".join([found["words"], *([f"events: {found['events']['words']}"] if found["events"] else [])])
 
 
 def _tables(found: dict[str, Any]) -> "list[Table]":

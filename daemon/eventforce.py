@@ -5,6 +5,7 @@ wanted there is no process, and nothing is done. One thread uses it.
 """
 
 import logging
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
@@ -12,42 +13,53 @@ from capture.messages import CameraTransition
 from capture.words import CameraState
 from daemon.child import Child
 from daemon.eventplan import EventsPlan
+from daemon.eventsums import EventSums
 from daemon.lifecycle import Phase
 from daemon.logs import fields
 from daemon.sinks.jsonl import SightedTile
 from daemon.statistics import EventStatistics, SinkStatistics
-from events.messages import Away, EventsNotice, EventsReport, Follow, Leave, Seen, SeenFrame
-from events.words import Kind
+from events.messages import Away, EventsNotice, EventsReport, Leave, Seen, SeenFrame, SinkReport
 
 log = logging.getLogger(__name__)
 
 
 class EventForce:
-    """See the module. ``plan`` is what the process is to do; None where there is none."""
+    """See the module. ``plan`` is what the process is to do; None where there is none.
 
-    def __init__(self, plan: EventsPlan | None) -> None:
+    ``wanted`` are the labels that are known in advance to be looked for, by camera.
+    """
+
+    def __init__(self, plan: EventsPlan | None, wanted: Mapping[str, Sequence[str]]) -> None:
         self._plan = plan
         self.children = [Child(plan.spec)] if plan else []
         """One, or none."""
         self._taken = 0
         self._dropped = 0
-        self._before: dict[tuple[str, str, Kind], int] = {}
-        """Of all earlier generations."""
+        self._sums = EventSums()
+        self._sums.adopt(plan.cameras if plan else {}, wanted)
         self._report: EventsReport | None = None
+        self._sinks: tuple[SinkReport, ...] = ()
 
     def briefing(self) -> list[msgspec.Struct]:
         """Return what a new generation is to be told."""
-        return [self._plan.setup, *(Follow(*each) for each in self._plan.rules.items())] if self._plan else []
+        return [self._plan.setup, *self._plan.cameras.values()] if self._plan else []
 
-    def adopt(self, plan: EventsPlan | None) -> list[msgspec.Struct]:
-        """Go by this plan from now on; return what the process is to be told: who is the same is followed on."""
-        before = self._plan.rules if self._plan else {}
-        after = plan.rules if plan else {}
+    def adopt(self, plan: EventsPlan | None, wanted: Mapping[str, Sequence[str]]) -> None:
+        """Go by this plan from now on, and tell the process: who is the same is followed on."""
+        before = self._plan.cameras if self._plan else {}
+        after = plan.cameras if plan else {}
         self._plan = plan
-        return [
-            *(Leave(camera) for camera in before.keys() - after.keys()),
-            *(Follow(camera, rules) for camera, rules in after.items() if before.get(camera) != rules),
-        ]
+        self._sums.adopt(after, wanted)
+        for camera in before.keys() - after.keys():
+            self.send(Leave(camera))
+        for camera, follow in after.items():
+            if before.get(camera) != follow:
+                self.send(follow)
+
+    def send(self, message: msgspec.Struct) -> None:
+        """Tell the process something, if there is one that takes it."""
+        for child in self.children:
+            child.send(message)
 
     def offer(self, tiles: list[SightedTile]) -> None:
         """Hand over answered tiles, or count them as dropped."""
@@ -63,20 +75,23 @@ class EventForce:
 
     def note_transition(self, transition: CameraTransition) -> None:
         """Take note of a camera that came up or went down."""
-        for child in self.children if transition.state is not CameraState.STREAMING else ():
-            child.send(Away(transition.camera))  # one that does not take it ends its tracks for want of frames
+        if transition.state is not CameraState.STREAMING:
+            self.send(Away(transition.camera))  # one that does not take it ends its tracks for want of frames
 
     def note_report(self, report: EventsReport) -> None:
         """Take note of what it counts."""
-        self._report = report
+        self._report, self._sinks = report, report.sinks
+        self._sums.note(report.series)
 
     def note_notice(self, notice: EventsNotice) -> None:
         """Write into the log what a person should know."""
         log.log(logging.WARNING if notice.is_bad else logging.INFO, notice.message, extra=fields(**notice.fields))
 
     def note_death(self) -> None:
-        """Its process has ended: keep what it counted."""
-        self._before, self._report = self._counts(), None
+        """Its process has ended: keep what it counted. Nobody is told of events meanwhile."""
+        self._sums.turn_over()
+        self._report = None
+        self._sinks = tuple(SinkReport(sink.name, sink.waiting, is_well=False) for sink in self._sinks)
 
     def statistics(self) -> SinkStatistics:
         """Frames handed over, and those that were not taken."""
@@ -88,17 +103,15 @@ class EventForce:
             return None
         report = self._report
         return EventStatistics(
-            counts=self._counts(),
+            sums=self._sums.sums(),
             tracks=report.tracks if report else 0,
             open_events=report.open_events if report else 0,
             held=report.held if report else 0,
-            lost=report.lost if report else 0,
+            is_followed=report is not None,
             is_kept=report.is_kept if report else False,
+            sinks=self._sinks,
+            other_media_bytes=report.other_media_bytes if report else 0,
+            database_bytes=report.database_bytes if report else 0,
+            free_bytes=report.free_bytes if report else 0,
+            reserve_bytes=self._plan.setup.keep.min_free_bytes,
         )
-
-    def _counts(self) -> dict[tuple[str, str, Kind], int]:
-        counts = dict(self._before)
-        for each in self._report.counts if self._report else ():
-            key = (each.camera, each.label, each.kind)
-            counts[key] = counts.get(key, 0) + each.count
-        return counts

@@ -5,7 +5,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, ValidationInfo, WithJsonSchema
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    ValidationInfo,
+    WithJsonSchema,
+)
 from pydantic_core import PydanticCustomError
 
 from daemon.problems import KeyPath
@@ -14,6 +23,7 @@ TILE_MULTIPLE = 32
 """The stride of the models: a tile of another size would be padded, and its boxes shifted."""
 MAX_CANVAS = 4096
 MAX_MIB = 1 << 24
+_REFERENCE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_.-]{0,127})\}", re.ASCII)
 
 
 class Strict(BaseModel):
@@ -86,6 +96,13 @@ def _canvas(value: Any) -> CanvasSize:
     return canvas
 
 
+def _named_secret(value: str) -> str:
+    if not _REFERENCE.fullmatch(value):
+        message = "should be the name of a secret, such as ${NAME}"
+        raise fault(message, "the secret itself belongs into a file of that name in secrets_dir")
+    return value
+
+
 def _auto_or_mib(value: Any) -> Any:
     if value == "auto" or (type(value) is int and 0 <= value <= MAX_MIB):
         return value
@@ -98,6 +115,8 @@ def _auto_or_count(value: Any) -> Any:
     raise fault("should be auto or a whole number from 1 to 64")
 
 
+NamedSecret = Annotated[str, AfterValidator(_named_secret)]
+"""``${NAME}``: the settings hold no secret."""
 Switch = Annotated[bool, BeforeValidator(_switch)]
 AnyPath = Annotated[Path, BeforeValidator(_path_from_base), WithJsonSchema({"type": "string"})]
 AutoOrCount = Annotated[Literal["auto"] | Annotated[int, Field(ge=1, le=64)], BeforeValidator(_auto_or_count)]

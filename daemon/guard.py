@@ -11,6 +11,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from daemon.access import COOKIE, Access, Asked, Denied, judge
+from daemon.login import LOGINS
 
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
@@ -70,7 +71,7 @@ def _session(cookies: Iterable[str]) -> str | None:
 
 
 def _answer(denied: Denied, asked: Asked) -> Response:
-    if denied.status == 401 and asked.path == "/":
-        return RedirectResponse("login", 303)
+    if denied.status == 401 and (to := LOGINS.get(asked.path)):
+        return RedirectResponse(to, 303)
     headers = {"WWW-Authenticate": 'Bearer realm="mosaicd"'} if denied.status == 401 else None
     return JSONResponse({"detail": denied.why, "remedy": denied.remedy}, denied.status, headers)

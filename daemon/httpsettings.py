@@ -6,11 +6,10 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from daemon.fieldtypes import Strict, fault
+from daemon.fieldtypes import NamedSecret, Strict, fault
 from daemon.secrets import Expanded, Secret, SecretFault, SecretSources, expand
 
 TOKEN_CHARS = 16
-_REFERENCE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_.-]{0,127})\}", re.ASCII)
 _TOKEN = re.compile(rf"[A-Za-z0-9._~+/=-]{{{TOKEN_CHARS},}}", re.ASCII)
 """What a Bearer token may be made of (RFC 6750, section 2.1)."""
 _HOST = re.compile(r"(?!-)[a-z0-9-]{1,63}(\.[a-z0-9-]{1,63})*", re.ASCII)
@@ -40,13 +39,6 @@ def _host(value: str) -> str:
         raise fault(message, "without scheme, port and path") from None
 
 
-def _token(value: str) -> str:
-    if not _REFERENCE.fullmatch(value):
-        message = "should be the name of a secret, such as ${HTTP_TOKEN}"
-        raise fault(message, "the token itself belongs into a file of that name in secrets_dir")
-    return value
-
-
 def _hosts(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
@@ -58,7 +50,7 @@ class Http(Strict):
         default="127.0.0.1", description="IP address to listen on; one that others reach needs a token."
     )
     port: int = Field(default=9109, ge=0, le=65535, description="TCP port; 0 takes any free one.")
-    token: Annotated[str, AfterValidator(_token)] | None = Field(
+    token: NamedSecret | None = Field(
         default=None,
         description="${NAME} of the secret that whoever asks must know; null is nobody, on a loopback address only.",
     )

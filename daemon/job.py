@@ -16,11 +16,12 @@ from capture.words import DecodeMode
 from daemon.child import ChildSpec
 from daemon.devices import Device, DeviceKind, Plan, WorkerPlan
 from daemon.escalation import Grant
-from daemon.eventplan import EventsPlan, plan_events
+from daemon.eventplan import EventsPlan, kept_s, plan_events
 from daemon.lifecycle import Policy
 from daemon.modelrun import ModelRun
 from daemon.placement import Owner, Wanted, find_homes
 from daemon.quota import DeviceMemory
+from daemon.recipients import NOBODY, Recipients
 from daemon.roster import Camera, Roster
 from daemon.settings import Settings, Supervision
 from daemon.statistics import ConfigStatistics, DisabledCamera
@@ -111,8 +112,10 @@ def plan_job(
     runs: Mapping[DeviceKind, ModelRun],
     cores: int,
     environ: Mapping[str, str],
+    told: Recipients = NOBODY,
 ) -> Job:
-    """Return the topology for these settings; ``cores`` is what ``capture.processes: auto`` may use."""
+    """Return the topology for these settings; ``cores`` is what ``capture.processes: auto`` may use, ``told`` who is
+    told of events."""
     cameras = {camera.name: camera for camera in roster.enabled}
     names = [plan.name for plan in plans]
     wanted = settings.capture.processes
@@ -172,7 +175,7 @@ def plan_job(
         answered_within_s={plan.name: _answered_within_s(plan, cameras, settings) for plan in plans},
         start_concurrency=settings.supervision.start_concurrency,
         memories={quota.device: quota.memory for quota in workers.quotas},
-        events=plan_events(settings, roster, inherited),
+        events=plan_events(settings, roster, inherited, told),
         roster_digest=digest_of(roster),
         config=tuple(_config(kind, run, settings) for kind, run in runs.items()),
         disabled=tuple(
@@ -255,6 +258,7 @@ def _camera_spec(camera: Camera, settings: Settings) -> CameraSpec:
         fps=camera.fps or settings.mosaic.fps,
         username=camera.username.reveal() if camera.username else "",
         password=camera.password.reveal() if camera.password else "",
+        ring_s=kept_s(settings, camera),
         **structs.asdict(camera.reading),
     )
 

@@ -24,6 +24,10 @@ SHED_REPORTS = 11
 LEAST_CANVASES = 10
 UNREPORTED_CANVASES = 3000
 """So many may have been composed since the last report: a hundred seconds at the highest rate."""
+LAST_AT = 250_000_000_000.0
+"""In the year 9892: a frame's wall clock beyond, or before 1970, is no time, and calendars end with the year 9999."""
+AHEAD_S = 60.0
+"""All processes have one monotonic clock; whoever believed a frame from later than this would wait for that time."""
 
 
 def _add(a: CameraCounts, b: CameraCounts) -> CameraCounts:
@@ -94,6 +98,8 @@ class _Camera:
             gop_s=now.gop_s,
             cpu_s=self.cpu_before_s + now.cpu_s,
             crashes=self.crashes,
+            ring_bytes=now.ring_bytes,
+            ring_s=now.ring_s,
         )
 
     def all_failures(self) -> dict[Reason, int]:
@@ -248,7 +254,7 @@ class Ledger:
             return []
         # All of it before any of it is counted: half an answer would be counted and never delivered.
         for tile in answer.tiles:
-            self._check(tile)
+            self._check(tile, now_s)
             if tile.composed_number > answer.canvas_number:
                 raise UntrustworthyError(f"{answer.mosaic} has shown more frames of {tile.camera} than canvases")
         is_current = answer.slot_id == current_slot_id
@@ -329,14 +335,14 @@ class Ledger:
             camera.sightings[sighting.label] = camera.sightings.get(sighting.label, 0) + 1
         self._latency.observe(max(0.0, now_s - tile.captured_mono_s))
 
-    def _check(self, tile: TileAnswer) -> None:
+    def _check(self, tile: TileAnswer, now_s: float) -> None:
         """Raise UntrustworthyError unless every number is finite and in range, and every label is the model's."""
         w, h = tile.source_wh
-        times = (tile.frame_time_s, tile.captured_at, tile.captured_mono_s)
-        if not (all(map(isfinite, times)) and 0 < w <= MAX_SIDE and 0 < h <= MAX_SIDE):
+        # Comparisons with NaN are false, so these also refuse it.
+        is_then = 0 <= tile.captured_at <= LAST_AT and 0 <= tile.captured_mono_s <= now_s + AHEAD_S
+        if not (isfinite(tile.frame_time_s) and is_then and 0 < w <= MAX_SIDE and 0 < h <= MAX_SIDE):
             raise UntrustworthyError(f"a tile of {tile.camera} has impossible times or size")
         for s in tile.sightings:
             x1, y1, x2, y2 = s.box
-            # Comparisons with NaN are false, so these also refuse it.
             if not (0 <= x1 < x2 <= w and 0 <= y1 < y2 <= h and 0 <= s.score <= 1 and s.label in self._labels):
                 raise UntrustworthyError(f"a sighting of {tile.camera} has an impossible box, score or label")

@@ -13,6 +13,8 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from daemon.access import COOKIE, is_token, session_of
 from daemon.secrets import Secret
 
+LOGINS = {"/": "login", "/events": "login?to=events"}
+"""Where whoever asks for a page says the token first. A browser keeps what stands behind a #, through the form too."""
 MONTH_S = 30 * 86400
 FORM_BYTES = 8192
 _POLICY = (
@@ -34,13 +36,13 @@ def make_login(token: Secret) -> APIRouter:
         return show(200)
 
     @login.post("/login")
-    async def enter(request: Request) -> Response:
+    async def enter(request: Request, to: str = "") -> Response:
         given = await _typed(request)
         if given is None:
             return show(413, "That is too long for a token.")
         if not is_token(token, given):
             return show(403, "This is not the token.")
-        answer = RedirectResponse(".", 303)
+        answer = RedirectResponse("events" if to == "events" else ".", 303)
         is_secure = request.url.scheme == "https"
         answer.set_cookie(COOKIE, session_of(token), MONTH_S, httponly=True, samesite="strict", secure=is_secure)
         return answer

@@ -23,6 +23,7 @@ from daemon.access import make_access
 from daemon.api import make_api
 from daemon.apievents import make_events
 from daemon.apiorders import make_orders
+from daemon.apistream import make_stream
 from daemon.check import model_labels
 from daemon.configuration import Configuration, Origin, configure, load_grouping, remember, save_grouping
 from daemon.control import Control, ControlError, TakenError
@@ -34,7 +35,7 @@ from daemon.devices import (
     plan_workers,
     run_inventory,
 )
-from daemon.eventplan import events_database
+from daemon.eventplan import FOLDER, events_database
 from daemon.filewatch import FileWatch
 from daemon.httpsettings import find_token
 from daemon.inbox import Inbox
@@ -52,6 +53,7 @@ from daemon.overheads import load as load_overheads
 from daemon.page import make_page
 from daemon.pictures import Pictures
 from daemon.recent import Recent
+from daemon.recipients import Recipients, find_recipients
 from daemon.reload import Reloader, Trigger
 from daemon.roster import Roster
 from daemon.secrets import Secret, SecretSources
@@ -83,10 +85,13 @@ def run(
     if configuration is None:
         return ExitCode.CONFIG
     settings = configuration.settings
-    token = find_token(settings.http, sources.with_secrets_dir(settings.secrets_dir))
+    places = sources.with_secrets_dir(settings.secrets_dir)
+    token, told = find_token(settings.http, places), find_recipients(settings.events, places)
     for each in token.faults:  # of what was last valid: else it is among the problems
         _fail(f"http.token: {each.message} ({each.remedy})", ExitCode.CONFIG)
-    if token.faults:
+    for fault in told.faults:
+        _fail(str(fault), ExitCode.CONFIG)
+    if token.faults or told.faults:
         return ExitCode.CONFIG
     set_up_logging(
         sys.stderr,
@@ -124,6 +129,8 @@ def run(
             return _fail(f"{settings_path}: {error}", ExitCode.CONFIG)
         for kind, way in runs.items():
             log.info("model", extra=fields(device=kind.value, **way.spoken))
+        if settings.events.enabled:
+            log.info("events", extra=fields(folder=settings.state_dir / FOLDER, told=" ".join(("jsonl", *told.names))))
         subjects = subjects_of(settings, found.devices)
         known = recall_each(load_overheads(settings.state_dir), subjects)
         wishes = wishes_of(named, found.devices, runs, known)
@@ -137,7 +144,7 @@ def run(
         if not configuration.notices:
             remember(configuration)
         save_grouping(settings.state_dir, plans)
-        plan = partial(_plan, settings, workers=workers, runs=runs, environ=environ)
+        plan = partial(_plan, settings, workers=workers, runs=runs, environ=environ, told=told)
         job = plan(cameras, plans)
         roster = LiveRoster(configuration, origin, sources, plan, job)
         watched = watch_each(workers.workers, wishes, subjects, mosaics=mosaics)
@@ -198,6 +205,7 @@ def _serve(
         CONTENT_TYPE,
         routers=[
             make_api(lambda: supervisor.statistics, recent, pictures, version("mosaicd")),
+            make_stream(recent, events_database(settings)),
             make_orders(inbox.order),
             make_events(events_database(settings)),
             make_page(),
@@ -271,6 +279,7 @@ def _plan(
     workers: Plan,
     runs: Mapping[DeviceKind, ModelRun],
     environ: Mapping[str, str],
+    told: Recipients,
 ) -> Job:
     files = model_files(settings)
     return plan_job(
@@ -282,6 +291,7 @@ def _plan(
         runs=runs,
         cores=len(os.sched_getaffinity(0)),
         environ=environ,
+        told=told,
     )
 
 

@@ -220,6 +220,24 @@ def _cameras(cameras: Sequence[CameraStatistics]) -> Iterator[Metric]:
         one,
         (((c.name,), c.crashes) for c in cameras),
     )
+    yield gauge(
+        "mosaicd_camera_ring_bytes",
+        "Video of the camera that is kept in memory for clips.",
+        one,
+        (((c.name,), c.ring_bytes) for c in cameras),
+    )
+    yield gauge(
+        "mosaicd_camera_ring_seconds",
+        "Length of that video.",
+        one,
+        (((c.name,), c.ring_s) for c in cameras),
+    )
+    yield counter(
+        "mosaicd_camera_ring_dropped",
+        "Packets of it that were given up before their time, for want of room.",
+        one,
+        (((c.name,), c.counts.unkept) for c in cameras),
+    )
     yield counter(
         "mosaicd_sightings",
         "Sightings, by camera and label.",

@@ -1,4 +1,4 @@
-"""The live page: three files as they are, at ``/``. Everything that it shows comes from ``/api/v1``.
+"""The live page at ``/``, the one of events at ``/events``: files as they are. What they show comes from ``/api/v1``.
 
 No file comes from elsewhere: a surveillance network may have no way out, and the page says so to the browser.
 """
@@ -12,9 +12,16 @@ _FILES = {
     "": ("index.html", "text/html"),
     "page.css": ("page.css", "text/css"),
     "page.js": ("page.js", "text/javascript"),
+    "events": ("events.html", "text/html"),
+    "events.css": ("events.css", "text/css"),
+    **{
+        f"{name}.js": (f"{name}.js", "text/javascript")
+        for name in ("events", "eventask", "eventcard", "eventplot", "eventview", "eventwords")
+    },
 }
 _POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; connect-src 'self'; "
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; media-src 'self'; "
+    "connect-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 

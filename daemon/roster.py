@@ -32,6 +32,7 @@ from daemon.rosterfile import CameraDefaults
 from daemon.rulefields import rules_of
 from daemon.secrets import Secret, SecretFault, SecretSources, expand
 from daemon.yamltext import YamlDocument
+from events.album import Recording
 from events.analyst import CameraRules
 from inference.labels import modern_label
 
@@ -69,6 +70,8 @@ class Camera:
     reading: Reading = UNWRITTEN
     rules: CameraRules = NO_RULES
     """What its events are made of."""
+    recording: Recording | None = None
+    """How clips of them are made; None: there are none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,6 +221,7 @@ def _unreached(name: str, fields: CameraDefaults) -> Camera:
         priority=fields.priority,
         reading=msgspec.convert({key: getattr(fields, key) for key in Reading.__struct_fields__}, Reading),
         rules=rules_of(fields.masks, fields.zones, fields.lines, fields.speed, fields.still_s),
+        recording=fields.record.recording if fields.record else None,
     )
 
 

@@ -13,7 +13,7 @@ from capture.grouping import is_automatic
 from capture.masks import Polygon, problem
 from daemon import globs
 from daemon.fieldtypes import Seconds, Strict, Switch, fault
-from daemon.rulefields import LineEntry, StretchEntry, Words, ZoneEntry, modern, tuples
+from daemon.rulefields import LineEntry, RecordEntry, StretchEntry, Words, ZoneEntry, modern, tuples
 from daemon.secrets import Secret
 
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$"
@@ -135,6 +135,9 @@ class CameraDefaults(Strict):
         description="Events: parts of the picture by name. With zones, lines or speed only who satisfies one is told.",
     )
     lines: Mapping[Name, LineEntry] = Field(default={}, description="Events: lines whose crossings are counted.")
+    record: RecordEntry | None = Field(
+        default=None, description="Events: a clip of each, of the stream that is analysed; null is none."
+    )
     speed: Mapping[Name, StretchEntry] = Field(
         default={}, description="Events: measured stretches of road, on which speed and headway are taken."
     )

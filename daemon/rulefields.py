@@ -6,7 +6,9 @@ from typing import Annotated, Any, Self
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
 
 from capture.masks import Polygon, problem
+from capture.words import MAX_CLIP_S
 from daemon.fieldtypes import Seconds, Strict, fault
+from events.album import Recording
 from events.analyst import CameraRules
 from events.geometry import is_convex
 from events.rules import Line, Zone
@@ -104,6 +106,30 @@ class StretchEntry(_Rule):
     )
     width_m: Annotated[float, Field(gt=0, le=1000)] = Field(description="Metres from left to right.")
     length_m: Annotated[float, Field(gt=0, le=1000)] = Field(description="Metres from near to far.")
+
+
+class RecordEntry(Strict):
+    """Which seconds of an event its clip shows."""
+
+    pre_s: Annotated[float, Field(ge=0, le=60)] = Field(default=5.0, description="Seconds before it began.")
+    post_s: Annotated[float, Field(ge=0, le=60)] = Field(
+        default=10.0,
+        description="Seconds after its object was last seen; at least as many as pass until it is clear that it has "
+        "gone.",
+    )
+    max_s: Annotated[float, Field(ge=1, le=MAX_CLIP_S)] = Field(default=120.0, description="Seconds in all, at most.")
+
+    @model_validator(mode="after")
+    def _holds_its_ends(self) -> Self:
+        if self.pre_s + self.post_s > self.max_s:
+            message = f"{self.pre_s:g} s before and {self.post_s:g} s after are more than {self.max_s:g} s in all"
+            raise fault(message, f"at least {self.pre_s + self.post_s:g}", ("max_s",))
+        return self
+
+    @property
+    def recording(self) -> Recording:
+        """What the process of events makes of it."""
+        return Recording(self.pre_s, self.post_s, self.max_s)
 
 
 def rules_of(

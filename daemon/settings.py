@@ -1,7 +1,7 @@
 """The settings: every key with its type, default, unit and meaning, once.
 
 Owns the shape of `mosaicd.yaml` and what can be judged about it without looking at the disk or the devices. It must not
-know cameras, nor hold any secret (of the token it has the name). Pure, but for `load_settings`, which reads one file.
+know cameras, nor hold any secret (it has their names). Pure, but for `load_settings`, which reads one file.
 """
 
 import re
@@ -266,7 +266,7 @@ class Settings(Strict):
     )
     secrets_dir: AnyPath = Field(
         default=Path("/etc/mosaicd/secrets"),
-        description="Folder with one file for each ${NAME} of the roster, and of http.token.",
+        description="Folder with one file for each ${NAME} of the roster, and of these settings.",
     )
     cache_dir: AnyPath | None = Field(
         default=None, description="Folder for built models; null is the folder cache in the state folder."

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 
 from capture.messages import CameraCounts
 from capture.words import CameraState, Flaw, Reason
-from events.words import Kind
+from events.messages import SinkReport
+from events.series import LABELS, Figure
 
 SINK_DROPS = ("queue_full", "disk", "invalid")
 """Why a line was lost: the closed set of the ``reason`` label of sinks."""
@@ -72,6 +73,10 @@ class CameraStatistics:
     """CPU time of its threads so far."""
     crashes: int = 0
     """Times its decoder ended the capture process."""
+    ring_bytes: int = 0
+    """Of packets kept for clips now."""
+    ring_s: float = 0.0
+    """Seconds from the oldest of those to the newest."""
 
     @property
     def is_up(self) -> bool:
@@ -208,21 +213,50 @@ class DiskSpace:
     size_bytes: int
 
 
+FigureSums = dict[Figure, dict[tuple[str, ...], tuple[float, ...]]]
+"""Numbers by figure, and by the values of its labels (:data:`events.series.LABELS`)."""
+
+
 @dataclass(frozen=True, slots=True)
 class EventStatistics:
     """What the process of events has counted, over all its generations, and has in hand."""
 
-    counts: dict[tuple[str, str, Kind], int] = field(default_factory=dict)
-    """Changes of events, by camera, label and kind."""
+    sums: FigureSums = field(default_factory=dict)
     tracks: int = 0
     """Objects followed now."""
     open_events: int = 0
     held: int = 0
     """Changes that wait for the disk."""
-    lost: int = 0
-    """Changes never kept: the disk was of no use for too long."""
+    is_followed: bool = True
+    """The process is up, and has reported."""
     is_kept: bool = True
-    """The disk takes events."""
+    """... and the disk takes events."""
+    sinks: tuple[SinkReport, ...] = ()
+    other_media_bytes: int = 0
+    """Of cameras that have left the roster."""
+    database_bytes: int = 0
+    """0 until the disk was looked at, and while there is no process."""
+    free_bytes: int = 0
+    """On the disk that media are on."""
+    reserve_bytes: float = 0.0
+    """What is to stay free there."""
+
+    def sum(self, figure: Figure, **labels: str) -> float:
+        """Return the sum of a figure's first numbers, over all series that carry these labels."""
+        wanted = [(LABELS[figure].index(label), value) for label, value in labels.items()]
+        found = self.sums.get(figure, {}).items()
+        return sum(numbers[0] for of, numbers in found if all(of[place] == value for place, value in wanted))
+
+    @property
+    def troubles(self) -> list[str]:
+        """What is not as it was planned."""
+        if not self.is_followed:
+            return ["nobody follows events"]
+        down = [sink.name for sink in self.sinks if not sink.is_well]
+        return [
+            *([] if self.is_kept else ["events are not kept"]),
+            *([f"events do not reach {', '.join(down)}"] if down else []),
+        ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -296,6 +330,7 @@ class Statistics:
                 *(f"{w.name}: {step.replace('_', ' ')}" for w in workers for step in w.steps),
                 *(f"{m.name} {m.apart}" for m in self.mosaics if m.apart),
                 *([f"no time for all of {', '.join(shed)}"] if shed else []),
+                *(self.events.troubles if self.events else []),
             ]
         )
 

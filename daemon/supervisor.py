@@ -8,12 +8,13 @@ import logging
 import os
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import Future
 from queue import SimpleQueue
 
 import msgspec
 
+from capture.mediamessages import MediaMessage
 from capture.messages import (
     Answer,
     Assign,
@@ -40,6 +41,7 @@ from daemon.inbox import Inbox
 from daemon.job import Job
 from daemon.ledger import Ledger
 from daemon.lifecycle import Phase
+from daemon.mediadesk import MediaDesk
 from daemon.news import News
 from daemon.notify import Herald, Notifier
 from daemon.orders import Difference
@@ -83,7 +85,7 @@ class Supervisor:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._job = job
-        self._events = EventForce(job.events)
+        self._events = EventForce(job.events, job.wanted_labels)
         self._sinks = (*sinks, self._events) if self._events.children else sinks
         self._herald = Herald(notifier)
         self._notices = notices
@@ -108,6 +110,7 @@ class Supervisor:
         self._desk = Desk(inlets, self._workforce, self._records, self._lives, self._crew.restart)
         self._recovery = Recovery(self._workforce.workers)
         self._captures = CaptureForce(job)
+        self._media = MediaDesk(self._captures, self._events, self._lives)
         self._news = News(self._recent, self._ledger)
         self._submitted: SimpleQueue[tuple[Job, bool, Future[Difference]]] = SimpleQueue()
         self.reloader: Reloader | None = None
@@ -190,6 +193,7 @@ class Supervisor:
                 kept = False
                 try:
                     check_fits(child.spec.kind, message)
+                    self._captures.check_own(child.spec.name, message)
                     kept = self._hear(child, message, fds)
                 except UntrustworthyError as error:
                     self._crew.condemn(child, str(error))
@@ -205,20 +209,15 @@ class Supervisor:
 
     def _brief(self, child: Child) -> None:
         """Tell a new generation what it is to do."""
-        if (worker := self._workforce.workers.get(child.spec.name)) is not None:
-            self._tell(child, worker.load)
-            return
-        if child.spec.kind == EVENTS:
-            for message in self._events.briefing():
-                self._tell(child, message)
-            return
-        self._tell(child, self._job.setup)
-        self._open(child, self._captures.mosaics(child.spec.name))
+        for message in self._briefing(child.spec.name, child.spec.kind):
+            self._tell(child, message)
 
-    def _open(self, child: Child, mosaics: Sequence[str]) -> None:
-        """Tell a capture process to open these mosaics, or to change them."""
-        for opening in self._captures.openings(mosaics, self._clock()):
-            self._tell(child, opening)
+    def _briefing(self, name: str, kind: str) -> list[msgspec.Struct]:
+        if (worker := self._workforce.workers.get(name)) is not None:
+            return [worker.load]
+        if kind == EVENTS:
+            return self._events.briefing()
+        return [self._job.setup, *self._captures.openings(self._captures.mosaics(name), self._clock())]
 
     def _hear(self, child: Child, message: FromAnyChild, fds: tuple[int, ...]) -> bool:
         """Act on what a child said; return whether its descriptors were kept."""
@@ -236,14 +235,11 @@ class Supervisor:
                 elif self._overheads is not None:
                     self._overheads.ask(self._workforce.pids, self._workforce.plans)
             case CameraTransition():
-                self._captures.check_own(name, {message.camera})
                 self._news.camera_changed(message, now_s)
                 self._events.note_transition(message)
             case CameraNotice():
-                self._captures.check_own(name, {message.camera})
                 self._news.camera_noticed(message)
             case CaptureReport():
-                self._captures.check_own(name, {c.camera for c in message.cameras}, {m.mosaic for m in message.mosaics})
                 for each in message.cameras:
                     self._ledger.note_camera(each)
                 for report in message.mosaics:
@@ -272,6 +268,8 @@ class Supervisor:
                 self._note_report(child, message)
             case EventsNotice():
                 self._events.note_notice(message)
+            case MediaMessage():
+                self._media.hear(name, message, fds)
             case WorkerReport():
                 record.cpu_s, record.memory_mib, record.stale = message.cpu_s, message.memory_mib, message.stale
                 # Not for those it says it answered: an answer is credited when it is here.
@@ -300,18 +298,16 @@ class Supervisor:
         self._ledger.adopt(job.plans, epochs, job.answered_within_s, now_s, job.wanted_labels)
         self._seating.adopt(job.wanted, job.assignments)
         self._workforce.adopt(job)
-        for child in self._events.children:
-            for message in self._events.adopt(job.events):
-                child.send(message)
+        self._events.adopt(job.events, job.wanted_labels)
         self._recovery.note_slots_gone(change.difference.closed)
         self._news.cameras_left(change.difference.removed, job.disabled)
         for name in job.captures:
             child = self._lives[name]
             if child.pid is None:
                 continue  # the next generation is told all of it
-            for mosaic in change.closings.get(name, ()):
-                self._tell(child, CloseMosaic(mosaic))
-            self._open(child, change.openings.get(name, ()))
+            closings = map(CloseMosaic, change.closings.get(name, ()))
+            for order in (*closings, *self._captures.openings(change.openings.get(name, ()), now_s)):
+                self._tell(child, order)
         self.statistics = self._snapshot(now_s, self.statistics.loop_lag_s)  # whoever ordered it sees it at once
         self._herald.reloaded()
 
@@ -335,6 +331,7 @@ class Supervisor:
         if child.spec.kind == CAPTURE:
             mosaics = list(self._captures.mosaics(name))
             self._captures.note_death(name)
+            self._media.note_death(name)
             self._seating.forget_capture(name)
             self._recovery.note_slots_gone(mosaics)
             self._ledger.note_capture_gone(mosaics, now_s)

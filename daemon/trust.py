@@ -39,7 +39,7 @@ def check_fits(kind: str, message: FromAnyChild) -> None:
             numbers = (message.cpu_s, message.memory_mib, message.steps)
             numbers += tuple(n for c in message.cameras for n in (*_counts(c.counts), *c.failures.values()))
             numbers += tuple(n for c in message.cameras for n in (c.last_frame_at, c.motion_ratio, c.gop_s, c.cpu_s))
-            numbers += tuple(c.ring_bytes for c in message.cameras)
+            numbers += tuple(n for c in message.cameras for n in (c.ring_bytes, c.ring_s))
             numbers += tuple(n for m in message.mosaics for n in (m.composed, m.skipped, m.live_tiles, m.still))
         case Recorded():
             numbers = (message.duration_s, message.size_bytes, message.began_mono_s, abs(message.first_pts_s or 0.0))
@@ -49,7 +49,11 @@ def check_fits(kind: str, message: FromAnyChild) -> None:
             numbers = (message.cpu_s, message.memory_mib, message.answered, message.stale, message.torn)
         case EventsReport():
             numbers = (message.cpu_s, message.memory_mib, message.steps, message.tracks, message.open_events)
-            numbers += (message.held, message.lost, *(each.count for each in message.counts))
+            numbers += (message.held, message.other_media_bytes, message.database_bytes, message.free_bytes)
+            numbers += tuple(sink.waiting for sink in message.sinks)
+            numbers += tuple(n for series in message.series for n in series.numbers)
+            if not all(series.fits() for series in message.series):
+                raise UntrustworthyError(f"{name} holds a series of another shape")
         case Answer():
             numbers = (message.inference_s, message.canvas_number, message.composed_mono_s)
     if not all(isfinite(number) and number >= 0 for number in numbers):

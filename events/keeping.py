@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from events.clock import BelievedClock
 from events.database import ReadOnlyFile, UnavailableError
 from events.mediapaths import SUFFIXES
 from events.retention import DAY_S, Cause, KeptFile, Retention, removals, surplus_rows
@@ -24,9 +25,6 @@ EVERY_S: Final = 60.0
 SWEEP_EVERY_S: Final = 3_600.0
 UNFINISHED_S: Final = 3_600.0
 """A file without a row that is younger may still be written."""
-JUMP_S: Final = DAY_S
-"""A clock that is set ahead by more is not believed at once: all would be too old."""
-DOUBT_S: Final = 3_600.0
 SLICE: Final = 2_000
 """Rows deleted in one transaction, so that events do not wait for it."""
 _VACUUM_PAGES: Final = 4_000
@@ -73,10 +71,7 @@ class Keeping:
         self._keep = keep
         self._tell = tell
         self._free = free or _free_bytes
-        self._monotonic = monotonic
-        self._ahead_s: float | None = None
-        """Of the wall clock that is believed, before the monotonic one."""
-        self._doubted_s: float | None = None
+        self._clock = BelievedClock(media_folder.parent / "clock.json", tell, monotonic)
         self._lock = threading.Lock()
         self._removed = dict.fromkeys(Cause, Removed())
         self._told = dict.fromkeys(Cause, Removed())
@@ -96,7 +91,7 @@ class Keeping:
         if not is_time and not self._rescued and self._free(self._folder) >= self._keep.min_free_bytes:
             return
         self._stepped_at = now
-        now = self._believed(now)
+        now = self._clock.judge(now)
         if abs(now - self._swept_at) >= SWEEP_EVERY_S:
             self._swept_at = now
             self._adopt_files(store, now)
@@ -107,32 +102,25 @@ class Keeping:
         self._tell_removed()
         self._look(store)
 
+    def has_room(self) -> bool:
+        """Whether pictures and clips may be added to the disk; for any thread."""
+        return self._free(self._folder) >= self._keep.min_free_bytes / 2
+
     def rescue(self, path: Path, now: float) -> None:
         """Make room on a disk on which nothing can be written any more; ``path`` is the database's.
 
         What is removed is forgotten once the database can be written again.
         """
-        if self._free(self._folder) >= self._keep.min_free_bytes:
+        free = self._free(self._folder)
+        with self._lock:
+            self._now = (*self._now[:2], free)
+        if free >= self._keep.min_free_bytes:
             return
         with suppress(UnavailableError), closing(ReadOnlyFile(path)) as database:
             gone = {path for path, _ in self._rescued}
             files = [file for file in files_of(database.ask(FILES)) if file.path not in gone]
-            self._rescued += self._remove_media(files, now)
+            self._rescued += self._remove_media(files, self._clock.judge(now))
             self._tell_removed()
-
-    def _believed(self, now: float) -> float:
-        """The wall clock by which age is judged: one that has leapt ahead has an hour to be corrected."""
-        now_s = self._monotonic()
-        ahead_s = now - now_s
-        if self._ahead_s is None or ahead_s - self._ahead_s <= JUMP_S:
-            self._ahead_s, self._doubted_s = ahead_s, None
-        elif self._doubted_s is None:
-            self._doubted_s = now_s
-            days = (ahead_s - self._ahead_s) / DAY_S
-            self._tell(Notice("clock set far ahead, nothing is removed for its age for an hour", {"days": days}))
-        elif now_s - self._doubted_s >= DOUBT_S:
-            self._ahead_s, self._doubted_s = ahead_s, None
-        return now_s + self._ahead_s
 
     def _adopt_files(self, store: Store, now: float) -> None:
         with store.transaction() as connection:

@@ -10,8 +10,9 @@ visits and crossings the newest are kept.
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from math import hypot, sqrt
+from math import hypot
 
+from events.boxes import foot, iou, worth
 from events.path import Path
 from events.words import (
     Batch,
@@ -22,6 +23,7 @@ from events.words import (
     Event,
     Headway,
     Kind,
+    Moment,
     Speed,
     TrackSummary,
     Visit,
@@ -34,10 +36,6 @@ BETTER_RATIO = 1.1
 """A best moment is worth an update when it is better than the last one told by so much."""
 MOVED = 0.05
 """So is a way of this part of the picture."""
-CUT_OFF = 0.7
-"""What a moment is worth, in which the picture's edge cuts the object off."""
-LARGE_AREA = 0.1
-"""An object that covers this part of the picture is large enough to be known by; more is no better."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +148,10 @@ class _Object:
         """A moment's wall clock, as this object has it: a clock that is set meanwhile changes nothing."""
         return self.first_at + (at_s - self.first_s)
 
+    def mono(self, at: float) -> float:
+        """The other way round."""
+        return self.first_s + (at - self.first_at)
+
 
 class Lives:
     """The objects of one camera. ``draw`` gives :data:`events.words.ID_BITS` bits of chance.
@@ -188,7 +190,7 @@ class Lives:
             if waited_s >= (self._policy.lost_after_s if known.gone_s is None else self._policy.end_after_s):
                 batch += self._end(track, Ending.GONE)
             elif known.is_changed and known.id and self._now_s - known.told_s >= self._policy.update_every_s:
-                batch += Batch(events=(self._tell(known, Kind.UPDATE),))
+                batch += self._tell(known, Kind.UPDATE)
         return batch
 
     def end_all(self, ending: Ending) -> Batch:
@@ -206,9 +208,9 @@ class Lives:
                 known.has_snapshot |= has_snapshot
                 known.has_clip |= has_clip
 
-    def open(self) -> tuple[str, ...]:
-        """Return the ids of the events that have begun and not ended."""
-        return tuple(known.id for known in self._objects.values() if known.id)
+    def open(self) -> tuple[Moment, ...]:
+        """Return the events that have begun and not ended, as they are now."""
+        return tuple(self._moment(known, is_over=False) for known in self._objects.values() if known.id)
 
     def counts(self) -> LifeCounts:
         """Return what became of the others."""
@@ -235,11 +237,11 @@ class Lives:
             return batch
         _take_in(known, look, when, frame_wh)
         known.crossings = [*known.crossings, *crossings][-MAX_PARTS:]
-        known.path.add(when - known.begun_at, *_foot(look.box, frame_wh))
+        known.path.add(when - known.begun_at, *foot(look.box, frame_wh))
         is_old = self._now_s - known.first_s >= self._policy.min_age_s
         if not known.id and is_old and known.sightings >= self._policy.min_sightings:
             known.id = event_id(self._camera, known.begun_at, self._draw())
-            batch += Batch(events=(self._tell(known, Kind.NEW),))
+            batch += self._tell(known, Kind.NEW)
         return batch
 
     def _rejoined(self, look: Look) -> _Object | None:
@@ -264,13 +266,13 @@ class Lives:
 
     def _end(self, track: int, ending: Ending) -> Batch:
         known = self._objects.pop(track)
-        events = (self._tell(known, Kind.END, ending),) if known.id else ()
+        told = self._tell(known, Kind.END, ending) if known.id else Batch()
         is_brief = known.sightings < self._policy.min_sightings
-        if not events:
+        if not known.id:
             self._brief += is_brief or known.begun_at is not None
             self._unwanted += not is_brief and known.begun_at is None
         if is_brief:
-            return Batch(events=events)
+            return told
         summary = TrackSummary(
             camera=self._camera,
             label=known.label,
@@ -281,17 +283,29 @@ class Lives:
             event_id=known.id or None,
             speed=known.speed,
         )
-        return Batch(events=events, tracks=(summary,))
+        return told + Batch(tracks=(summary,))
 
-    def _tell(self, known: _Object, kind: Kind, ending: Ending | None = None) -> Event:
+    def _moment(self, known: _Object, *, is_over: bool) -> Moment:
+        began_at = known.first_at if known.begun_at is None else known.begun_at
+        return Moment(
+            known.id,
+            self._camera,
+            is_over,
+            known.last.is_stationary,
+            known.mono(began_at),
+            known.mono(known.best_at),
+            known.last_s,
+        )
+
+    def _tell(self, known: _Object, kind: Kind, ending: Ending | None = None) -> Batch:
         known.revision += 1
         known.told_s, known.told_worth, known.is_changed = self._now_s, known.best_worth, False
-        known.told_x, known.told_y = _foot(known.last.box, known.frame_wh)
+        known.told_x, known.told_y = foot(known.last.box, known.frame_wh)
         known.is_told_stationary = known.last.is_stationary
         seen_at = known.wall(known.last_s)
         is_over = kind is Kind.END
         visits = [_continued(visit, None, seen_at) if is_over else visit for visit in known.visits]
-        return Event(
+        event = Event(
             id=known.id,
             camera=self._camera,
             label=known.label,
@@ -314,24 +328,7 @@ class Lives:
             has_snapshot=known.has_snapshot,
             has_clip=known.has_clip,
         )
-
-
-def iou(first: Box, second: Box) -> float:
-    """Return intersection over union of two boxes, 0 to 1."""
-    width = min(first[2], second[2]) - max(first[0], second[0])
-    height = min(first[3], second[3]) - max(first[1], second[1])
-    if width <= 0.0 or height <= 0.0:
-        return 0.0
-    both = width * height
-    return both / (_area(first) + _area(second) - both)
-
-
-def worth(score: float, box: Box, frame_wh: tuple[int, int]) -> float:
-    """Return what a moment is worth as the picture of its object, 0 to 1: best sure, large, and not cut off."""
-    width, height = frame_wh
-    size = sqrt(min(1.0, _area(box) / (width * height * LARGE_AREA)))
-    is_cut = box[0] <= 1.0 or box[1] <= 1.0 or box[2] >= width - 1.0 or box[3] >= height - 1.0
-    return score * size * (CUT_OFF if is_cut else 1.0)
+        return Batch(events=(event,), moments=(self._moment(known, is_over=is_over),))
 
 
 def _take_in(known: _Object, look: Look, at: float, frame_wh: tuple[int, int]) -> None:
@@ -347,7 +344,7 @@ def _take_in(known: _Object, look: Look, at: float, frame_wh: tuple[int, int]) -
     known.is_changed |= look.headway is not None and known.headway is None
     known.speed, known.headway = look.speed or known.speed, look.headway or known.headway
     if not look.is_stationary:
-        x, y = _foot(look.box, frame_wh)
+        x, y = foot(look.box, frame_wh)
         known.is_changed |= hypot(x - known.told_x, y - known.told_y) >= MOVED
         known.is_changed |= known.best_worth >= known.told_worth * BETTER_RATIO
 
@@ -370,16 +367,6 @@ def _continued(visit: Visit, stay: Stay | None, at: float) -> Visit:
     if stay is None:
         return Visit(visit.zone, visit.entered_at, at, visit.has_loitered)
     return Visit(visit.zone, visit.entered_at, None, visit.has_loitered or stay.has_loitered)
-
-
-def _foot(box: Box, frame_wh: tuple[int, int]) -> tuple[float, float]:
-    """Where an object stands, 0..1."""
-    x, y = (box[0] + box[2]) / 2 / frame_wh[0], box[3] / frame_wh[1]
-    return min(max(x, 0.0), 1.0), min(max(y, 0.0), 1.0)
-
-
-def _area(box: Box) -> float:
-    return max(0.0, box[2] - box[0]) * max(0.0, box[3] - box[1])
 
 
 def _count(camera: str, label: str, crossing: Crossing) -> Count:

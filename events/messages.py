@@ -2,10 +2,13 @@
 
 import msgspec
 
+from capture.mediamessages import Prolong, Record, Recorded, Snapped, Snapshot
 from capture.messages import LastWords, Message, Ready, Sighting, Stop
+from events.album import Recording
 from events.analyst import CameraRules
 from events.retention import Retention
-from events.words import Kind
+from events.series import Series
+from events.sinks.options import MqttOptions, WebhookOptions
 
 DATABASE = "events.sqlite"
 """In the folder of events, for whoever reads them."""
@@ -19,6 +22,8 @@ class EventsSetup(Message, frozen=True):
     folder: str
     """Where the database and media are kept."""
     keep: Retention = Retention()
+    mqtt: MqttOptions | None = None
+    webhooks: tuple[WebhookOptions, ...] = ()
 
 
 class Follow(Message, frozen=True):
@@ -26,6 +31,8 @@ class Follow(Message, frozen=True):
 
     camera: str
     rules: CameraRules = CameraRules()
+    recording: Recording | None = None
+    """How its clips are made; None: there are none."""
 
 
 class Leave(Message, frozen=True):
@@ -60,13 +67,16 @@ class Seen(Message, frozen=True):
 # --- events -> supervisor --------------------------------------------------------------------------------------------
 
 
-class EventCount(msgspec.Struct, frozen=True):
-    """So many changes of events since the process started."""
+class SinkReport(msgspec.Struct, frozen=True):
+    """How things stand with one sink."""
 
-    camera: str
-    label: str
-    kind: Kind
-    count: int
+    name: str
+    waiting: int
+    """Changes in its outbox, when that was last looked at."""
+    is_well: bool
+    """The last try went well."""
+    cause: str = ""
+    """Else why not: for a person, and nothing secret."""
 
 
 class EventsReport(Message, frozen=True):
@@ -74,20 +84,22 @@ class EventsReport(Message, frozen=True):
 
     steps: int
     """Turns of its loop: the work by which it is judged alive."""
-    frames: int
-    """Taken in since the process started."""
-    late: int
-    """... of these, no newer than one before."""
     tracks: int
     """Objects followed now."""
     open_events: int
-    counts: tuple[EventCount, ...]
+    series: tuple[Series, ...]
+    """Those that have changed since they were last reported, as far as there is room."""
     held: int
     """Changes that wait for the disk."""
-    lost: int
-    """Changes that were never kept, because the disk was of no use for too long."""
     is_kept: bool
     """The disk takes events."""
+    sinks: tuple[SinkReport, ...]
+    other_media_bytes: int
+    """Of cameras that are not followed any more."""
+    database_bytes: int
+    """Both 0 until the disk was looked at."""
+    free_bytes: int
+    """On the disk that media are on."""
     cpu_s: float
     memory_mib: float
 
@@ -100,5 +112,6 @@ class EventsNotice(Message, frozen=True):
     is_bad: bool = True
 
 
-ToEvents = EventsSetup | Follow | Leave | Away | Seen | Stop
-FromEvents = Ready | EventsReport | EventsNotice | LastWords
+ToEvents = EventsSetup | Follow | Leave | Away | Seen | Recorded | Snapped | Stop
+FromEvents = Ready | EventsReport | EventsNotice | Record | Prolong | Snapshot | LastWords
+"""Orders for pictures and clips have epoch 0: the supervisor knows which it is, and who has the camera."""

@@ -10,6 +10,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import msgspec
+
 from events.database import ReadOnlyFile
 from events.words import Event, Kind, unpack
 
@@ -89,6 +91,8 @@ class OutboxReader:
     def __init__(self, path: Path, sink: str) -> None:
         self._file = ReadOnlyFile(path)
         self._sink = sink
+        self.spoilt: list[int] = []
+        """Numbers of letters that cannot be read, as another version may have left them; whoever takes note clears."""
 
     def close(self) -> None:
         """Let go of the file; the next call opens it again."""
@@ -99,12 +103,21 @@ class OutboxReader:
         return self._file.number()
 
     def take(self, after: int, limit: int) -> tuple[Letter, ...]:
-        """Return the first letters behind a number, in order. Raises ``UnavailableError``."""
+        """Return the first letters behind a number, in order, but for those that are spoilt.
+
+        Raises ``UnavailableError``.
+        """
         rows = self._file.ask(
             "SELECT seq, before, body FROM outbox WHERE sink = ? AND seq > ? ORDER BY seq LIMIT ?",
             (self._sink, after, limit),
         )
-        return tuple(Letter(seq, unpack(before) if before else None, unpack(body)) for seq, before, body in rows)
+        letters = []
+        for seq, before, body in rows:
+            try:
+                letters.append(Letter(seq, unpack(before) if before else None, unpack(body)))
+            except msgspec.DecodeError:
+                self.spoilt.append(seq)
+        return tuple(letters)
 
 
 def without_stale(letters: Sequence[Letter]) -> Iterator[Letter]:

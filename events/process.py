@@ -6,33 +6,33 @@ crash here costs nobody a frame: what was kept stays, what was open is ended at 
 
 import secrets
 import time
-from collections import Counter, defaultdict
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from capture.channel import Channel
 from capture.child import adopt, live, memory_mib, wait_readable
 from capture.exits import ExitCode
+from capture.mediamessages import Recorded, Snapped
 from capture.messages import Ready, Stop
+from events.album import Album
 from events.analyst import Analyst
 from events.keeping import Keeping
-from events.mediapaths import MEDIA
+from events.mediapaths import MEDIA, MediaKind
 from events.messages import (
     DATABASE,
     Away,
-    EventCount,
     EventsNotice,
-    EventsReport,
     EventsSetup,
     Follow,
     Leave,
     Seen,
     ToEvents,
 )
-from events.sinks.courier import Courier
-from events.sinks.jsonl import POLICY, EventLines
-from events.words import ID_BITS, Batch, Ending, Kind, Notice
-from events.writer import Delivered, EventWriter
+from events.reporting import Reporting
+from events.sinks.couriers import Couriers
+from events.words import ID_BITS, Batch, Ending, Notice
+from events.writer import EventWriter
 
 LOOK_S = 0.2
 TICK_S = 1.0
@@ -48,38 +48,35 @@ class EventsProcess:
         self._channel = channel
         folder = Path(setup.folder)
         media = folder / MEDIA
-        media.mkdir(parents=True, exist_ok=True)
-        path = folder / DATABASE
-        lines = EventLines(folder)
-        keeping = Keeping(media, setup.keep, self._tell)
-        self._writer = EventWriter(path, [lines.name], self._tell, cares=[keeping])
-        self._couriers = [
-            Courier(
-                path,
-                lines,
-                news=self._writer.news(lines.name),
-                delivered=lambda seqs: self._writer.offer(Delivered(lines.name, tuple(seqs))),
-                tell=self._tell,
-                policy=POLICY,
-            )
-        ]
+        with suppress(OSError):  # the disk may come later; until then what happens is held
+            media.mkdir(parents=True, exist_ok=True)
+        self._couriers = Couriers(setup, self._tell)
+        self._keeping = Keeping(media, setup.keep, self._tell)
+        self._writer = EventWriter(folder / DATABASE, self._couriers.names, self._tell, cares=[self._keeping])
+        self._album = Album(
+            media,
+            send=channel.send,
+            keep=self._writer.offer,
+            told=self._note_media,
+            tell=self._tell,
+            has_room=self._keeping.has_room,
+            clock=time.time,
+        )
         self._analysts: dict[str, Analyst] = {}
-        self._counts: defaultdict[tuple[str, str], Counter[Kind]] = defaultdict(Counter)
-        self._frames = 0
-        self._steps = 0
+        self._reporting = Reporting()
         self._tick_due_s = 0.0
 
     def start(self) -> None:
         """Start keeping, and say so."""
         self._writer.start()
-        for courier in self._couriers:
-            courier.start()
+        self._couriers.start(self._writer)
         self._channel.send(Ready(memory_mib()))
 
     def obey(self, message: object) -> bool:
         """Carry out one message; return False for Stop."""
         match message:
-            case Follow(camera, rules):
+            case Follow(camera, rules, recording):
+                self._album.follow(camera, recording)
                 before = self._analysts.get(camera)
                 if before is None or before.rules != rules:
                     self._end(camera, Ending.STOPPED)
@@ -87,14 +84,17 @@ class EventsProcess:
             case Leave(camera):
                 self._end(camera, Ending.STOPPED)
                 self._analysts.pop(camera, None)
+                self._reporting.forget(camera)
+                self._album.leave(camera)
             case Away(camera):
                 self._end(camera, Ending.CAMERA_DOWN)
             case Seen(frames):
                 for frame in frames:
                     if (analyst := self._analysts.get(frame.camera)) is not None:
-                        self._frames += 1
                         at_s, at = frame.captured_mono_s, frame.captured_at
                         self._keep(analyst.see(at_s, at, frame.source_wh, frame.sightings))
+            case Recorded() | Snapped():
+                self._album.hear(message)
             case Stop():
                 return False
         return True
@@ -103,23 +103,24 @@ class EventsProcess:
         """Let time pass, and report when it is due. Raises RuntimeError if nobody keeps what happens."""
         if not self._writer.is_alive():
             raise RuntimeError("the thread that keeps events has ended")
-        self._steps += 1
+        self._reporting.note_step()
         if now_s < self._tick_due_s:
             return
         self._tick_due_s = now_s + TICK_S
         for analyst in self._analysts.values():
             self._keep(analyst.tick(now_s))
-        self._channel.send(self._report())
+        self._album.step([moment for each in self._analysts.values() for moment in each.lives.open()], now_s)
+        self._report()
 
     def stop(self) -> None:
         """End all events, keep them, and tell of them as far as there is time."""
+        self._album.stop()
         for camera in self._analysts:
             self._end(camera, Ending.STOPPED)
         self._writer.flush(STOP_S)
-        for courier in self._couriers:
-            courier.wait_empty(STOP_S)
-            courier.stop(STOP_S)
+        self._couriers.stop(STOP_S, STOP_S)
         self._writer.stop(STOP_S)
+        self._report()
 
     def _end(self, camera: str, ending: Ending) -> None:
         if (analyst := self._analysts.get(camera)) is not None:
@@ -127,33 +128,29 @@ class EventsProcess:
 
     def _keep(self, batch: Batch) -> None:
         if batch:
-            for event in batch.events:
-                self._counts[event.camera, event.label][event.kind] += 1
+            self._reporting.note(batch)
             self._writer.offer(batch)
+            self._album.note(batch.moments, time.monotonic())
+
+    def _note_media(self, camera: str, event: str, kind: MediaKind) -> None:
+        if (analyst := self._analysts.get(camera)) is not None:
+            analyst.lives.note_media(event, has_snapshot=kind == "snapshot", has_clip=kind == "clip")
 
     def _tell(self, notice: Notice) -> None:
         self._channel.send(EventsNotice(notice.message, notice.fields, notice.is_bad))
 
-    def _report(self) -> EventsReport:
-        kept = self._writer.statistics()
-        trackers = [analyst.tracker.statistics() for analyst in self._analysts.values()]
-        return EventsReport(
-            steps=self._steps,
-            frames=self._frames,
-            late=sum(each.late for each in trackers),
-            tracks=sum(each.live for each in trackers),
-            open_events=sum(len(analyst.lives.open()) for analyst in self._analysts.values()),
-            counts=tuple(
-                EventCount(camera, label, kind, count)
-                for (camera, label), kinds in self._counts.items()
-                for kind, count in kinds.items()
-            ),
-            held=kept.held,
-            lost=sum(kept.lost.values()),
-            is_kept=kept.is_well,
+    def _report(self) -> None:
+        report = self._reporting.report(
+            self._analysts,
+            self._writer.statistics(),
+            self._couriers.statistics(),
+            self._keeping.statistics(),
+            self._album.statistics(),
             cpu_s=time.process_time(),
             memory_mib=memory_mib(),
         )
+        if self._channel.send(report):
+            self._reporting.sent(report)
 
 
 def run(channel: Channel[Any]) -> ExitCode:

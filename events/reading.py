@@ -55,6 +55,25 @@ class HourCount:
 
 
 @dataclass(frozen=True, slots=True)
+class Names:
+    """Of what there are events, each in the order of the alphabet."""
+
+    cameras: tuple[str, ...]
+    labels: tuple[str, ...]
+    zones: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What has changed since another question."""
+
+    last: int
+    """Ask from here on."""
+    events: tuple[Event, ...]
+    """As they are now, the last changed last."""
+
+
+@dataclass(frozen=True, slots=True)
 class MediaPath:
     """A picture or clip of an event."""
 
@@ -131,6 +150,34 @@ class EventReader:
             values,
         )
         return tuple(HourCount(camera, "", "", label, _hour_at(hour), count) for camera, label, hour, count in rows)
+
+    def names(self) -> Names:
+        """Return of which cameras, labels and zones there are events: one step in an index for each."""
+        return Names(
+            *(self._distinct(*each) for each in (("events", "camera"), ("events", "label"), ("event_zones", "zone")))
+        )
+
+    def _distinct(self, table: str, column: str) -> tuple[str, ...]:
+        # SQLite reads the whole index for DISTINCT; this looks for the next one each time.
+        rows = self._file.ask(
+            f"WITH RECURSIVE found(name) AS (SELECT min({column}) FROM {table} UNION ALL"
+            f" SELECT (SELECT min({column}) FROM {table} WHERE {column} > name) FROM found WHERE name IS NOT NULL)"
+            " SELECT name FROM found WHERE name IS NOT NULL"
+        )
+        return tuple(name for (name,) in rows)
+
+    def changes(self, after: int | None = None, limit: int = MAX_PAGE) -> Changes:
+        """Return which events have changed since; without ``after`` none, but from where on to ask.
+
+        Each change of an event gives its row the highest number (`events.store`), so this reads what is new, no more.
+        In a file that has taken the place of another, or where the last changed have been deleted, numbers begin anew:
+        what happens from then on is told.
+        """
+        ((last,),) = self._file.ask("SELECT coalesce(max(rowid), 0) FROM events")
+        if after is None or last <= after:
+            return Changes(last, ())
+        rows = self._file.ask("SELECT rowid, body FROM events WHERE rowid > ? ORDER BY rowid LIMIT ?", [after, limit])
+        return Changes(rows[-1][0] if rows else last, tuple(unpack(body) for _, body in rows))
 
 
 def _hour_at(hour: str) -> float:

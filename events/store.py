@@ -161,7 +161,7 @@ class Store:
         known = connection.execute("SELECT body FROM events WHERE id = ?", (id_,)).fetchone()
         if known is not None:
             event = msgspec.structs.replace(unpack(known[0]), has_snapshot=has_snapshot, has_clip=has_clip)
-            connection.execute("UPDATE events SET body = ? WHERE id = ?", (pack(event), id_))
+            connection.execute(_TELL_MEDIA, (pack(event), id_))
 
     def _keep_event(self, connection: sqlite3.Connection, event: Event, now: float) -> None:
         known = connection.execute("SELECT revision, body FROM events WHERE id = ?", (event.id,)).fetchone()
@@ -204,6 +204,8 @@ FILES = """
     SELECT path, event, media.camera, made_at, bytes, events.id IS NOT NULL AND events.ended_at IS NULL
     FROM media LEFT JOIN events ON events.id = media.event ORDER BY made_at
 """
+# Its row gets the highest number, as one that is replaced does: readers see by that what has changed.
+_TELL_MEDIA = "UPDATE events SET body = ?, rowid = (SELECT max(rowid) + 1 FROM events) WHERE id = ?"
 _INSERT_TRACK = "INSERT OR IGNORE INTO tracks VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _ADD_COUNT = """
     INSERT INTO counts VALUES (?, ?, ?, ?, ?, ?)

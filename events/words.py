@@ -141,18 +141,39 @@ class Count(msgspec.Struct, frozen=True):
     crossings: int = 1
 
 
+class Moment(msgspec.Struct, frozen=True):
+    """When an event's pictures are to be taken, by the monotonic clock: never kept."""
+
+    event: str
+    camera: str
+    is_over: bool
+    is_stationary: bool
+    began_s: float
+    best_s: float
+    """Of its best moment so far."""
+    seen_s: float
+    """When the object was last seen."""
+
+
 class Batch(msgspec.Struct, frozen=True):
     """What is kept together or not at all."""
 
     events: tuple[Event, ...] = ()
     tracks: tuple[TrackSummary, ...] = ()
     counts: tuple[Count, ...] = ()
+    moments: tuple[Moment, ...] = ()
+    """One for each of the events; not kept."""
 
     def __bool__(self) -> bool:
         return bool(self.events or self.tracks or self.counts)
 
     def __add__(self, other: "Batch") -> "Batch":
-        return Batch(self.events + other.events, self.tracks + other.tracks, self.counts + other.counts)
+        return Batch(
+            self.events + other.events,
+            self.tracks + other.tracks,
+            self.counts + other.counts,
+            self.moments + other.moments,
+        )
 
 
 class Notice(msgspec.Struct, frozen=True):

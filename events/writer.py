@@ -15,7 +15,7 @@ from typing import Protocol
 from events.database import DamagedError, UnavailableError
 from events.outbox import Waiting
 from events.store import MediaFile, Store
-from events.words import Batch, Kind, Notice
+from events.words import Batch, Event, Kind, Notice
 
 GATHER_S = 0.1
 """What comes within so long is synced to the disk at once."""
@@ -29,7 +29,7 @@ class WriterPolicy:
     """Bounds."""
 
     held: int = 10_000
-    """Batches that wait for the disk; beyond, updates go first, then the oldest."""
+    """Batches that wait for the disk; beyond, updates go first, then the oldest, but no end of what is kept."""
     outbox: int = 100_000
     """Events that wait for one sink."""
 
@@ -99,6 +99,10 @@ class EventWriter:
         self._offered, self._done = 1, 0  # the opening is the first
         self._kept = dict.fromkeys(Kind, 0)
         self._lost = dict.fromkeys(Kind, 0)
+        self._open: set[str] = set()
+        """Of what this life has kept: whose end must not be dropped, lest it stays open until the next start."""
+        self._ends: list[Event] = []
+        """Such ends, of batches that were dropped."""
         self._outboxes = {sink: Waiting() for sink in sinks}
         self._is_well = True
         self._has_ended = False
@@ -155,13 +159,20 @@ class EventWriter:
         """Counts since the start."""
         with self._lock:
             return WriterStatistics(
-                dict(self._kept), dict(self._lost), len(self._queue), self._is_well, dict(self._outboxes)
+                dict(self._kept),
+                dict(self._lost),
+                len(self._queue) + len(self._ends),
+                self._is_well,
+                dict(self._outboxes),
             )
 
     def step(self) -> bool:
         """Keep all that waits. False where the disk is of no use. For the thread, or for a test in its place."""
         with self._lock:
             items, self._queue = self._queue, deque()
+            if self._ends:
+                items.appendleft(Batch(events=tuple(self._ends)))
+                self._ends, self._offered = [], self._offered + 1
         try:
             self._keep(items)
             self._take_care()
@@ -188,7 +199,10 @@ class EventWriter:
             while not self._stop.wait(delay_s):
                 self._wake.wait(CARE_EVERY_S)
                 self._wake.clear()
-                delay_s = GATHER_S if self.step() else RETRY_S
+                delay_s = GATHER_S
+                if not self.step():
+                    self._wake.set()  # what is held is tried again, even if nothing new comes
+                    delay_s = RETRY_S
             self.step()
         except Exception as error:  # noqa: BLE001 - the top of the thread: report and end
             self._tell(Notice("event writer failed", {"error": repr(error)}))
@@ -220,6 +234,7 @@ class EventWriter:
         with self._is_moved:
             for event in events:
                 self._kept[event.kind] += 1
+                (self._open.discard if event.kind is Kind.END else self._open.add)(event.id)
             self._done += len(items) + is_first
             self._is_moved.notify_all()
         items.clear()
@@ -254,7 +269,10 @@ class EventWriter:
         del self._queue[number]
         self._done += 1
         for event in item.events if isinstance(item, Batch) else ():
-            self._lost[event.kind] += 1
+            if event.kind is Kind.END and event.id in self._open:
+                self._ends.append(event)
+            else:
+                self._lost[event.kind] += 1
 
     def _note_trouble(self, error: Exception) -> None:
         """Say once that events are not kept. A damaged file is begun anew at the next step, which says so."""

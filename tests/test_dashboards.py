@@ -113,7 +113,7 @@ def test_panels_of_the_dashboard_are_whole():
     assert dashboard["uid"] and dashboard["schemaVersion"] >= 36
     assert len({panel["id"] for panel in PANELS}) == len(PANELS)
     rows = [panel["title"] for panel in PANELS if panel["type"] == "row"]
-    assert rows == ["Overview", "Workers and memory", "Latency and drops", "Restarts by cause"]
+    assert rows == ["Overview", "Workers and memory", "Latency and drops", "Events", "Restarts by cause"]
     for panel in PANELS:
         place = panel["gridPos"]
         assert place["w"] >= 1 and place["h"] >= 1 and place["x"] >= 0 and place["x"] + place["w"] <= 24

@@ -17,7 +17,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-HAUNTED = {"daemon.cli": "supervisor", "capture.process": "capture", "inference.worker": "worker"}
+HAUNTED = {
+    "daemon.cli": "supervisor",
+    "capture.process": "capture",
+    "inference.worker": "worker",
+    "events.process": "events",
+}
 """Modules whose processes take orders. Others (those that build a model, say) live for a moment."""
 CLOCK_FILE = "clock"
 """How many seconds the wall clock is off, for who starts later."""

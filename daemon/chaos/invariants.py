@@ -14,6 +14,7 @@ INVARIANTS = {
     "back": "children back in time",
     "deaths": "deaths of what was done",
     "credit": "sightings credited rightly",
+    "events": "events kept, told and ended once",
     "processes": "no orphan, no zombie",
     "descriptors": "descriptors flat",
     "memory": "supervisor's memory flat",

@@ -27,7 +27,9 @@ class Target(StrEnum):
     """Whom a kind hits."""
 
     CHILD = "child"
-    """A worker or a capture process."""
+    """A worker, a capture process or the process of events."""
+    SOURCE = "source"
+    """A worker or a capture process, by whose numbers the supervisor goes."""
     WORKER = "worker"
     CAMERA = "camera"
     MACHINE = "machine"
@@ -75,8 +77,8 @@ TRAITS = {
         needs_up=True,
     ),
     Kind.GARBAGE: Trait("garbage on its socket", Target.CHILD, frozenset({Cause.CRASH}), is_inside=True),
-    Kind.NAN: Trait("NaN in a valid message", Target.CHILD, frozenset({Cause.CRASH}), is_inside=True),
-    Kind.HALF: Trait("half of a valid message", Target.CHILD, frozenset({Cause.CRASH}), is_inside=True),
+    Kind.NAN: Trait("NaN in a valid message", Target.SOURCE, frozenset({Cause.CRASH}), is_inside=True),
+    Kind.HALF: Trait("half of a valid message", Target.SOURCE, frozenset({Cause.CRASH}), is_inside=True),
     Kind.HANGUP: Trait(
         "its socket closed half-way",
         Target.CHILD,

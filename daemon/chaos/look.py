@@ -15,11 +15,19 @@ from pathlib import Path
 from typing import Any
 
 from daemon.chaos.observations import Birth, Death, Process, Return, Sample, Stop, Told
+from daemon.chaos.told import Change
 from daemon.metrics import parse
 from daemon.verdict import Cause
+from events.database import UnavailableError
+from events.messages import DATABASE
+from events.outbox import OutboxReader
+from events.reading import MAX_PAGE, EventReader
+from events.sinks.jsonl import EventLines
+from events.words import Event
 
 ANSWERS_WITHIN_S = 5.0
 _MOST_BYTES = 1 << 22
+_MOST_LETTERS = 1 << 20
 _ADDRESS = re.compile(r"http://127\.0\.0\.1:(\d+)")
 
 
@@ -143,6 +151,26 @@ def fetch(port: int) -> Shown | None:
         max((s.value for s in samples if s.name == "mosaicd_loop_lag_seconds"), default=0.0),
         sum(s.value for s in samples if s.name == "mosaicd_sink_lines_dropped_total"),
     )
+
+
+def kept_events(folder: Path) -> list[Event]:
+    """Return all events in the database; none where it cannot be read just now."""
+    found: list[Event] = []
+    with suppress(UnavailableError), EventReader(folder / DATABASE) as reader:
+        cursor: str | None = ""
+        while cursor is not None:
+            page = reader.page(limit=MAX_PAGE, cursor=cursor, upwards=True)
+            found, cursor = [*found, *page.events], page.cursor
+    return found
+
+
+def told_changes(folder: Path) -> list[Change]:
+    """Return what is in the file of events' lines, and then what waits for it. Raises ``UnavailableError``."""
+    lines = map(json.loads, (folder / "events.jsonl").read_text().splitlines())
+    told = [Change(line["id"], line["revision"], line["kind"]) for line in lines]
+    with closing(OutboxReader(folder / DATABASE, EventLines.name)) as outbox:
+        waiting = [letter.event for letter in outbox.take(0, _MOST_LETTERS)]
+    return told + [Change(event.id, event.revision, event.kind) for event in waiting]
 
 
 def processes(mark: str, daemon: int) -> list[Process]:

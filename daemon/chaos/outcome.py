@@ -61,6 +61,7 @@ class Figures:
     deaths: int = 0
     lines: int = 0
     sightings: int = 0
+    kept_events: int = 0
     lost_lines: int = 0
     """Lines of sightings that the full disk cost."""
     loop_lag_s: float = 0.0
@@ -98,7 +99,7 @@ class Outcome:
     """Kinds that could not be run here, and why."""
     was_interrupted: bool = False
     folder: str = ""
-    """Where logs and sightings are kept; empty where they are not."""
+    """Where logs, sightings and events are kept; empty where they are not."""
 
     @property
     def is_well(self) -> bool:
@@ -204,6 +205,7 @@ def _seen(figures: Figures) -> dict[str, str]:
         "loop": f"latest by {figures.loop_lag_s:.1f} s",
         "deaths": f"{figures.deaths} deaths",
         "credit": f"{figures.sightings} sightings; {figures.lost_lines} lines lost to the disk",
+        "events": f"{figures.kept_events} events",
         "descriptors": f"{figures.descriptors}, {figures.descriptors_growth:+d}; children "
         f"{figures.children_descriptors_growth:+d}",
         "memory": f"{figures.memory_mib:.1f} MiB, {figures.memory_growth_mib:+.2f} MiB",

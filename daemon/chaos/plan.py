@@ -26,11 +26,17 @@ class Setup:
     workers: tuple[str, ...]
     captures: tuple[str, ...]
     cameras: tuple[str, ...]
+    events: tuple[str, ...] = ()
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Workers and capture processes."""
+        return (*self.workers, *self.captures)
 
     @property
     def children(self) -> tuple[str, ...]:
-        """Workers and capture processes."""
-        return (*self.workers, *self.captures)
+        """All of them."""
+        return (*self.sources, *self.events)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +97,8 @@ def _event(
     match TRAITS[kind].target:
         case Target.WORKER:
             return Event(number, kind, chance.choice(setup.workers), after_s, seed)
+        case Target.SOURCE:
+            return Event(number, kind, chance.choice(setup.sources), after_s, seed)
         case Target.CHILD:
             return Event(number, kind, chance.choice(setup.children), after_s, seed)
         case Target.CAMERA:

@@ -135,6 +135,8 @@ class Performance:
         except DemoError as error:
             self._watch.accuse("end", str(error))
         self._watch.look_for_remains()
+        if not self._was_interrupted:  # else the process of events may just have been killed: a next start ends all
+            self._watch.judge_events()
         keep_state(self._stage)
         self._watch.close()
 
@@ -155,6 +157,7 @@ class Performance:
                 deaths=len(watch.census.deaths),
                 lines=watch.lines,
                 sightings=watch.sightings,
+                kept_events=watch.kept_events,
                 lost_lines=watch.lost_lines,
                 loop_lag_s=watch.loop_lag_s,
             ),

@@ -32,6 +32,7 @@ CAMERAS = 12
 """As many as can be told apart; three mosaics, so that one of two workers has two."""
 WORKERS = 2
 CAPTURES = 2
+EVENTS = "e1"
 CANVAS = "448x256"
 QUOTA_MIB = 640
 """Of a worker; it takes a third of it."""
@@ -90,6 +91,11 @@ class Stage:
     def state(self) -> Path:
         """The daemon's state folder."""
         return self.folder / "state"
+
+    @property
+    def events(self) -> Path:
+        """Where events are kept."""
+        return self.state / "events"
 
     def order(self, pid: int, **order: object) -> bool:
         """Give the gremlin of a process an order; return whether there is one."""
@@ -157,6 +163,7 @@ def settings_text(folder: Path, material: Path, options: Options, total_mib: int
                 "max_restarts": 1000,
                 "restart_window_s": 1,
             },
+            "events": {"enabled": True},
             "sinks": {"jsonl": {"empty": True, "max_mib": 2, "max_total_mib": 6}},
             "logging": {"format": "json"},
         },
@@ -207,6 +214,7 @@ def staged(folder: Path, orders: Path, options: Options, wait_stop: Callable[[fl
             tuple(f"w{number}" for number in range(1, WORKERS + 1)),
             tuple(f"c{number}" for number in range(1, CAPTURES + 1)),
             tuple(sorted(truths)),
+            (EVENTS,),
         )
         yield Stage(folder, orders, daemon, simulator, control[0], truths, setup, no_disk)
 
@@ -217,7 +225,7 @@ def keep_state(stage: Stage) -> None:
         return
     kept = stage.folder / "sightings"
     kept.mkdir(exist_ok=True)
-    for path in stage.state.glob("sightings*.jsonl"):
+    for path in (*stage.state.glob("sightings*.jsonl"), *stage.events.glob("events.*")):
         with suppress(OSError):
             shutil.copy(path, kept)
 

@@ -15,9 +15,10 @@ from daemon.chaos.invariants import (
     misjudged_line,
     strangers,
 )
-from daemon.chaos.look import Lines, Log, fetch, processes, sample
+from daemon.chaos.look import Lines, Log, fetch, kept_events, processes, sample, told_changes
 from daemon.chaos.observations import Census, Hit, Sample, Violation
 from daemon.chaos.stage import Stage
+from daemon.chaos.told import misjudged_events
 
 _FETCH_S = 0.5
 _SCAN_S = 1.0
@@ -40,6 +41,9 @@ class Watch:
         """Processes that belong to nobody, since when."""
         self._judged = 0
         self._recent: tuple[int, ...] = ()
+        self._acknowledged: dict[str, int] = {}
+        """Revisions of the events that were in the database."""
+        self._began_s = time.monotonic()
         self.census = Census()
         self.evidence: dict[str, list[float]] = {}
         self.samples: list[Sample] = []
@@ -49,6 +53,7 @@ class Watch:
         """Cameras of which something was sighted: of others nothing can be credited to anybody."""
         self.lines = 0
         self.sightings = 0
+        self.kept_events = 0
         self.lost_lines = 0.0
         self.loop_lag_s = 0.0
 
@@ -90,6 +95,7 @@ class Watch:
         """All is quiet: judge who has died, and count descriptors."""
         self.violations += judge_deaths(self.census.deaths[self._judged :], hits)
         self._judged = len(self.census.deaths)
+        self._acknowledged |= {event.id: event.revision for event in kept_events(self._stage.events)}
         # Our own questions' connections close a moment after the answer.
         counted = []
         for _ in range(_QUIET_SAMPLES):
@@ -107,6 +113,15 @@ class Watch:
                     self.accuse("end", f"process {process.pid} is left: {' '.join(process.command)[:120]}")
                 return
             time.sleep(0.1)
+
+    def judge_events(self) -> None:
+        """The daemon has ended: judge what it has kept and told of events."""
+        folder, seconds = self._stage.events, time.monotonic() - self._began_s
+        kept = kept_events(folder)
+        self.kept_events = len(kept)
+        wrong = misjudged_events(kept, told_changes(folder), self._acknowledged, self._stage.truths, seconds)
+        for what in wrong:
+            self.accuse("events", what)
 
     def close(self) -> None:
         """Let go of all files."""

@@ -332,7 +332,7 @@ async function showPast() {
 function listen() {
   events?.close();
   if (document.hidden) return;
-  events = new EventSource("api/v1/stream");
+  events = new EventSource("api/v1/stream?what=sighting&what=transition");
   events.addEventListener("open", () => {
     // It may be another daemon, which counts anew.
     for (const shot of shots.values()) shot.number = 0;

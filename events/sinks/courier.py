@@ -57,7 +57,10 @@ class Recipient(Protocol):
         """Tell of one change; returns when it has been taken. Raises ``LaterError`` and ``RefusedError``."""
 
     def idle(self, timeout_s: float) -> bool:
-        """Do what has to be done while nothing is to be told, for less than the time. False: nothing has to."""
+        """Do what has to be done while nothing is to be told, for less than the time. False: nothing has to.
+
+        Raises ``LaterError`` when it finds that it could not tell anything now.
+        """
 
     def interrupt(self) -> None:
         """Let a ``deliver`` that waits fail soon. From any thread."""
@@ -141,11 +144,15 @@ class Courier:
 
         What waits is told after the next start.
         """
+        self.interrupt()
+        self._thread.join(deadline_s)
+        return not self._thread.is_alive()
+
+    def interrupt(self) -> None:
+        """Let what is under way fail, and the thread end soon."""
         self._stop.set()
         self._news.set()
         self._recipient.interrupt()
-        self._thread.join(deadline_s)
-        return not self._thread.is_alive()
 
     def wait_empty(self, deadline_s: float) -> bool:
         """Wait until all that was in the outbox has been told; False if that takes too long."""
@@ -201,8 +208,20 @@ class Courier:
             is_waiting_for_news = not self._letters
             if left_s <= 0.0 or (is_waiting_for_news and self._news.is_set()):
                 return
-            if not self._recipient.idle(left_s):
+            if not self._idle(left_s):
                 (self._news if is_waiting_for_news else self._stop).wait(left_s)
+
+    def _idle(self, left_s: float) -> bool:
+        """Let the recipient keep ready, and note whether it is: nobody should learn of it by an event that is late."""
+        try:
+            is_busy = self._recipient.idle(left_s)
+        except LaterError as error:
+            if not self._stop.is_set():
+                self._note_failure(error)
+            return False
+        if is_busy and not self._letters:
+            self._note_success()
+        return is_busy
 
     def _take(self) -> None:
         try:
@@ -211,9 +230,16 @@ class Courier:
             taken = self._outbox.take(self._last, TAKEN)
         except UnavailableError:
             return  # its writer says so
+        if spoilt := self._outbox.spoilt:
+            self._last = spoilt[-1]
+            self._delivered(tuple(spoilt))
+            self._tell(Notice("events cannot be read", {"sink": self._recipient.name, "changes": len(spoilt)}))
+            spoilt.clear()
+            if not taken:
+                self._take()  # what is behind them
         if not taken:
             return
-        self._last = taken[-1].seq
+        self._last = max(self._last, taken[-1].seq)
         self._letters.extend(taken)
         if len(taken) == TAKEN:
             self._leave_out_stale()
@@ -237,16 +263,29 @@ class Courier:
         self._delivered((letter.seq,))
         with self._lock:
             self._told[letter.event.kind] += 1
-            was_well, self._cause = not self._cause, ""
         self._in_a_row = self._refusals = 0
+        if not self._note_success():
+            self._take_all()
+            self._leave_out_stale()
+        return 0.0
+
+    def _note_success(self) -> bool:
+        """Return whether all was well before, too."""
+        with self._lock:
+            was_well, self._cause = not self._cause, ""
         if not was_well:
             self._tell(
                 Notice("sink is told again", {"sink": self._recipient.name, "refused": self._lost}, is_bad=False)
             )
             self._lost = 0
-            self._take_all()
-            self._leave_out_stale()
-        return 0.0
+        return was_well
+
+    def _note_failure(self, error: LaterError) -> None:
+        with self._lock:
+            self._failures += 1
+            was_well, self._cause = not self._cause, str(error)
+        if was_well:
+            self._tell(Notice("sink cannot be told", {"sink": self._recipient.name, "cause": str(error)}))
 
     def _take_all(self) -> None:
         """What has come during an outage belongs together: within it updates may be overtaken."""
@@ -257,11 +296,7 @@ class Courier:
 
     def _fail(self, letter: Letter, error: LaterError) -> float:
         self._in_a_row += 1
-        with self._lock:
-            self._failures += 1
-            was_well, self._cause = not self._cause, str(error)
-        if was_well:
-            self._tell(Notice("sink cannot be told", {"sink": self._recipient.name, "cause": str(error)}))
+        self._note_failure(error)
         if isinstance(error, RefusedError):
             self._refusals += 1
             if self._refusals >= REFUSALS:

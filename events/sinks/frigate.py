@@ -72,15 +72,26 @@ def _state(event: Event) -> dict[str, Any]:
     }
 
 
-def discovery(prefix: str, own_prefix: str, camera: str, label: str) -> dict[str, bytes]:
-    """Return topics and payloads that make Home Assistant show whether there is one of a label, and how many."""
+def count_topic(prefix: str, camera: str, label: str) -> str:
+    """Return where it is told how many of a label there are."""
+    return f"{prefix}/{level(camera)}/{level(label)}"
+
+
+def snapshot_topic(prefix: str, camera: str, label: str) -> str:
+    """Return where the latest picture of a label is, a JPEG."""
+    return f"{count_topic(prefix, camera, label)}/snapshot"
+
+
+def discovery(prefix: str, own_prefix: str, camera: str, label: str, *, has_pictures: bool = True) -> dict[str, bytes]:
+    """Return topics and payloads that make Home Assistant show whether there is one of a label, how many, and the
+    latest picture. An empty payload takes back what was told before."""
     node = _UNFIT_IN_ID.sub("_", f"{own_prefix}_{camera}")
     thing = _UNFIT_IN_ID.sub("_", label)
     common = {
-        "state_topic": f"{own_prefix}/{level(camera)}/{level(label)}",
         "availability_topic": f"{own_prefix}/available",
         "device": {"identifiers": [node], "name": camera, "manufacturer": "mosaicd", "model": "camera"},
     }
+    counted = {"state_topic": count_topic(own_prefix, camera, label)}
     occupancy = {
         "name": f"{label.capitalize()} occupancy",
         "unique_id": f"{node}_{thing}_occupancy",
@@ -93,9 +104,16 @@ def discovery(prefix: str, own_prefix: str, camera: str, label: str) -> dict[str
         "state_class": "measurement",
         "unit_of_measurement": "objects",
     }
+    picture = {
+        "name": f"{label.capitalize()} picture",
+        "unique_id": f"{node}_{thing}_picture",
+        "image_topic": snapshot_topic(own_prefix, camera, label),
+        "content_type": "image/jpeg",
+    }
     return {
-        f"{prefix}/binary_sensor/{node}/{thing}/config": msgspec.json.encode(occupancy | common),
-        f"{prefix}/sensor/{node}/{thing}/config": msgspec.json.encode(count | common),
+        f"{prefix}/binary_sensor/{node}/{thing}/config": msgspec.json.encode(occupancy | counted | common),
+        f"{prefix}/sensor/{node}/{thing}/config": msgspec.json.encode(count | counted | common),
+        f"{prefix}/image/{node}/{thing}/config": msgspec.json.encode(picture | common) if has_pictures else b"",
     }
 
 

@@ -10,6 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from events.clock import BelievedClock
 from events.linefile import LineFile, is_rotated, remove_old
 from events.outbox import Letter
 from events.sinks.courier import CourierPolicy, LaterError
@@ -47,6 +48,8 @@ class EventLines:
         self._clock = clock
         self._file = LineFile(folder / "events.jsonl", int(self._options.max_mib * _MIB), clock)
         self._cleaned_at: float | None = None
+        # Retention, which has a belief of its own, tells of a doubt.
+        self._believed = BelievedClock(folder / "lines-clock.json", lambda _: None)
 
     def deliver(self, letter: Letter) -> None:
         """Write a line."""
@@ -76,4 +79,6 @@ class EventLines:
         self._cleaned_at = self._clock()
         with suppress(OSError):  # what cannot be removed now is removed an hour later; the line is in the file
             own = [path for path in self._folder.glob("events*.jsonl") if is_rotated(path.name)]
-            remove_old(own, self._cleaned_at, self._options.max_age_days, self._options.max_old_mib)
+            remove_old(
+                own, self._believed.judge(self._cleaned_at), self._options.max_age_days, self._options.max_old_mib
+            )

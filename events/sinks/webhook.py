@@ -21,40 +21,21 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from http.client import HTTPConnection, HTTPException
-from urllib.parse import SplitResult, quote, unquote, urlsplit
+from urllib.parse import quote, unquote
 
 import msgspec
 
 from events.outbox import Letter
 from events.sinks.courier import LaterError, RefusedError
-from events.words import Kind, document
+from events.sinks.options import PORTS, WebhookOptions, split_url
+from events.words import document
 
 MAX_ANSWER_BYTES = 4096
 """More of an answer's body is not read."""
-_PORTS = {"http": 80, "https": 443}
 _TEMPORARY = frozenset({408, 425, 429})
 """Of 4xx: those that say nothing against the request itself (RFC 9110, RFC 8470, RFC 6585)."""
-_KINDS = frozenset(Kind)
-
-
-@dataclass(frozen=True, slots=True)
-class WebhookOptions:
-    """Who is told, and of what."""
-
-    url: str = field(repr=False)
-    """``http`` or ``https``; a user name and password in it are sent as basic authentication."""
-    secret: str = field(default="", repr=False)
-    """Signs each request; nothing is signed without."""
-    name: str = "webhook"
-    kinds: frozenset[Kind] = _KINDS
-    """Of other changes nothing is told."""
-    timeout_s: float = 10.0
-    """For a whole exchange, whatever the other side does."""
-    ca_file: str | None = None
-    """Certificates to trust instead of the system's."""
 
 
 class Webhook:
@@ -65,9 +46,9 @@ class Webhook:
         self.name = options.name
         self._options = options
         self._clock = clock
-        self._url = _checked(options.url)
+        self._url = split_url(options.url)
         self._host = self._url.hostname or ""
-        self._port = self._url.port or _PORTS[self._url.scheme]
+        self._port = self._url.port or PORTS[self._url.scheme]
         path = quote(self._url.path or "/", safe="/%:@!$&'()*+,;=~")
         self._target = f"{path}?{quote(self._url.query, safe='/%:@!$&()*+,;=?~')}" if self._url.query else path
         is_tls = self._url.scheme == "https"
@@ -202,11 +183,3 @@ def retry_after_s(text: str | None, now: float) -> float:
     with suppress(ValueError, TypeError, OverflowError):
         return max(0.0, parsedate_to_datetime(text).timestamp() - now)
     return 0.0
-
-
-def _checked(url: str) -> SplitResult:
-    found = urlsplit(url)
-    if found.scheme not in _PORTS or not found.hostname:
-        raise ValueError("a webhook's url begins with http:// or https:// and a host")
-    found.port  # noqa: B018 - raises ValueError
-    return found

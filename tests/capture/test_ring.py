@@ -44,6 +44,7 @@ def test_it_keeps_its_seconds_and_begins_with_a_key_frame() -> None:
     assert kept(ring)[0].is_key
     assert len(kept(ring)) == 60
     assert (ring.bytes, ring.dropped) == (6000, 0)
+    assert ring.span_s() == pytest.approx(5.9)
 
 
 def test_what_comes_all_at_once_after_a_stall_is_not_given_up_unseen() -> None:
@@ -83,6 +84,11 @@ def test_a_packet_larger_than_all_room_leaves_nothing() -> None:
     ring: Ring[Packet, Track] = Ring(5.0, 1000)
     put(ring, Packet(5000, True), "a", 1.0)
     assert (kept(ring), ring.bytes, ring.dropped, ring.start(1.0)) == ([], 0, 1, None)
+
+
+def test_the_span_of_what_is_not_there_is_none() -> None:
+    assert Ring[Packet, Track](5.0, MIB).span_s() == 0.0
+    assert filled(1.0, gop=10, keep_s=5.0, limit_bytes=10).span_s() == 0.0
 
 
 def test_packets_before_the_first_key_frame_of_a_connection_are_not_kept() -> None:

@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 
 from capture.messages import Sighting
 from daemon.api import make_api
+from daemon.apistream import make_stream
 from daemon.cli import app as cli
 from daemon.pictures import Pictures
 from daemon.recent import Recent, Transition
@@ -49,8 +50,8 @@ class Site:
 def site() -> Iterator[Site]:
     recent = Recent(kept=10)
     shown = [SNAPSHOT]
-    api = make_api(lambda: shown[-1], recent, Pictures(), "1.2.3")
-    server = HttpServer(make_app(lambda: shown[-1], lambda: b"", lambda: 0.0, routers=[api]), bind("127.0.0.1", 0))
+    routers = [make_api(lambda: shown[-1], recent, Pictures(), "1.2.3"), make_stream(recent, None)]
+    server = HttpServer(make_app(lambda: shown[-1], lambda: b"", lambda: 0.0, routers=routers), bind("127.0.0.1", 0))
     server.start()
     yield Site(server.address[1], recent, shown)
     assert server.stop(5.0)
@@ -62,6 +63,8 @@ def test_status_is_the_whole_snapshot(site: Site) -> None:
     assert (found["version"], found["words"], found["is_ready"]) == ("1.2.3", SNAPSHOT.words, SNAPSHOT.is_ready)
     assert [each["name"] for each in found["processes"]] == ["capture-0", "cpu-0", "e1"]
     assert found["notices"] == ["running on the last good roster"]
+    assert (found["events"]["open"], found["events"]["begun"]) == (1, 3)
+    assert [(sink["name"], sink["told"]) for sink in found["events"]["sinks"]] == [("mqtt", 14)]
     front = found["cameras"][0]
     shown = SNAPSHOT.cameras[0]
     assert (front["name"], front["frame_wh"], front["sightings"]) == ("front", [*shown.source_wh], shown.sightings)
@@ -158,6 +161,7 @@ def test_status_for_a_person(site: Site) -> None:
     rows = [line.split() for line in out.splitlines()]
     assert ["m1", "cpu-0", "held"] in [row[:3] for row in rows]
     assert ["cpu-0", "cpu", "given_up"] in [row[:3] for row in rows]
+    assert "events: 1 open, 3 since the start; 5 changes lost; mqtt: connection refused, 23 wait, " in out
     assert "notice: running on the last good roster" in out
     assert ["yard", "-", "switched", "off"] in [row[:4] for row in rows]
     assert ["roof", "-", "disabled", "in", "the", "roster"] in [row[:6] for row in rows]
@@ -191,9 +195,7 @@ def test_tail_prints_what_happens_and_what_is_wanted_alone(site: Site) -> None:
     recent = Recent()
     site = Site(0, recent)
     connection = HttpServer(
-        make_app(
-            lambda: SNAPSHOT, lambda: b"", lambda: 0.0, routers=[make_api(lambda: SNAPSHOT, recent, Pictures(), "1")]
-        ),
+        make_app(lambda: SNAPSHOT, lambda: b"", lambda: 0.0, routers=[make_stream(recent, None)]),
         bind("127.0.0.1", 0),
     )
     connection.start()

@@ -16,6 +16,7 @@ from schemathesis import GenerationMode
 
 from daemon.access import judge, make_access
 from daemon.guard import asked_of
+from events.mediapaths import MEDIA, media_path
 from events.store import Store
 from events.words import Batch, Count
 from tests.daemon.test_guard import TOKEN, Site, serving
@@ -37,6 +38,10 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     path = tmp_path_factory.mktemp("events") / "events.sqlite"
     with closing(Store(path, NIGHT, print)) as store:
         store.keep(Batch((event(),), counts=(Count("yard", "gate", "in", "person", NIGHT),)), NIGHT)
+    for kind, content in (("snapshot", b"\xff\xd8"), ("clip", b"ftyp")):
+        media = path.parent / MEDIA / media_path(event().id, "yard", kind)
+        media.parent.mkdir(parents=True, exist_ok=True)
+        media.write_bytes(content)
     with serving(events=path) as site:
         yield site
 
@@ -74,6 +79,23 @@ def test_names_that_are_there_are_answered_as_documented(operations: list[Any]) 
     assert statuses["POST /api/v1/cameras/{name}/disable"] == {200, 404, 409}
     assert statuses["POST /api/v1/workers/{name}/restart"] == {202, 404}
     assert statuses["GET /api/v1/cameras/{name}"] == {200, 404}
+
+
+def test_events_that_are_there_are_answered_as_documented(operations: list[Any]) -> None:
+    statuses: dict[str, set[int]] = {}
+    for operation in operations:
+        for id_ in (event().id, "nothing", *NAMES) if "{id}" in operation.path else ():
+            for headers in (
+                {},
+                {"Range": "bytes=1-2"},
+                {"Range": "bytes=9-"},
+                {"Range": "?"},
+                {"If-None-Match": '"x"'},
+            ):
+                case = operation.Case(path_parameters={"id": id_}, headers=headers)
+                statuses.setdefault(operation.path, set()).add(case.call_and_validate().status_code)
+    assert statuses["/api/v1/events/{id}/clip"] == {200, 206, 400, 404, 416}
+    assert statuses["/api/v1/events/{id}/snapshot"] == {200, 404}
 
 
 NOISE = st.binary(max_size=40) | st.sampled_from([b"localhost", b"[::1]:1", b"Bearer \xff", b'mosaicd="\\', b"http://"])

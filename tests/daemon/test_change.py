@@ -43,16 +43,18 @@ def test_the_same_roster_changes_nothing():
 
 
 def test_other_rules_for_events_leave_the_cameras_their_readers():
-    settings = "events: {enabled: true}"
-    old = job_of(plain(3), settings=settings)
+    old = job_of(plain(3))
     line = "lines: {gate: {start: [0, 0], end: [1, 1]}}"
-    new = job_of(plain(3) | {"c2": f", {line}"}, old.plans, settings)
+    new = job_of(plain(3) | {"c2": f", {line}"}, old.plans)
     found = plan_change(old, new)
     assert found.difference == Difference(followed=("c2",))
     assert found.openings == found.closings == {}
     assert found.job.events is not None
-    assert [each.name for each in found.job.events.rules["c2"].lines] == ["gate"]
-    assert change(plain(3), plain(3) | {"c2": f", {line}"}).difference == Difference(), "no events are wanted"
+    assert [each.name for each in found.job.events.cameras["c2"].rules.lines] == ["gate"]
+
+    none = "events: {enabled: false}"
+    old = job_of(plain(3), settings=none)
+    assert plan_change(old, job_of(plain(3) | {"c2": f", {line}"}, old.plans, none)).difference == Difference()
 
 
 def test_one_added_and_one_changed_leave_all_others_their_readers():

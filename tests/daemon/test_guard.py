@@ -17,6 +17,7 @@ from daemon.access import Access, make_access
 from daemon.api import make_api
 from daemon.apievents import make_events
 from daemon.apiorders import make_orders
+from daemon.apistream import make_stream
 from daemon.cli import app as cli
 from daemon.inbox import Inbox
 from daemon.login import make_login
@@ -92,9 +93,9 @@ def serving(
     events: Path | None = None,
 ) -> Iterator[Site]:
     """Serve the app that `mosaicd run` serves."""
-    inbox, ended, site = Inbox(), threading.Event(), Site()
-    routers = [make_api(lambda: SNAPSHOT, Recent(), Pictures(), "1.2.3"), make_orders(inbox.order), make_page()]
-    routers += [make_events(events), *([make_login(token)] if token else [])]
+    inbox, ended, site, recent = Inbox(), threading.Event(), Site(), Recent()
+    routers = [make_api(lambda: SNAPSHOT, recent, Pictures(), "1.2.3"), make_orders(inbox.order), make_page()]
+    routers += [make_stream(recent, events), make_events(events), *([make_login(token)] if token else [])]
     app = make_app(lambda: SNAPSHOT, lambda: b"mosaicd_up 1\n", lambda: 0.0, routers=routers, access=access)
 
     def serve_desk() -> None:
@@ -162,7 +163,10 @@ def test_a_name_that_was_made_to_point_here_reads_nothing(local: Site) -> None:
     assert local.ask("GET", "/healthz", {"Host": "evil.example"}).status == 200
 
 
-@pytest.mark.parametrize("path", ["/", "/page.js", "/metrics", "/healthz", "/api/v1/status", "/nothing"])
+@pytest.mark.parametrize(
+    "path",
+    ["/", "/page.js", "/events", "/events.js", "/events.css", "/metrics", "/healthz", "/api/v1/status", "/nothing"],
+)
 def test_every_answer_tells_browsers_what_it_may_do(local: Site, path: str) -> None:
     headers = local.ask("GET", path).headers
     assert "default-src 'none'" in headers["content-security-policy"]
@@ -212,6 +216,20 @@ def test_a_person_says_the_token_once(guarded: Site) -> None:
     assert guarded.ask("POST", order, {"Cookie": cookie} | own).status == 200
     gone = guarded.ask("POST", "/logout", {"Cookie": cookie} | own)
     assert 'mosaicd=""' in gone.headers["set-cookie"]
+
+
+@pytest.mark.parametrize(
+    ("path", "login", "after"),
+    [("/", "login", "."), ("/events", "login?to=events", "events"), (None, "login?to=//evil.example", ".")],
+)
+def test_after_the_token_comes_the_page_that_was_asked_for(
+    guarded: Site, path: str | None, login: str, after: str
+) -> None:
+    if path:
+        asked = guarded.ask("GET", path)
+        assert (asked.status, asked.headers["location"]) == (303, login)
+    right = guarded.ask("POST", f"/{login}", {}, urlencode({"token": TOKEN.reveal()}))
+    assert (right.status, right.headers["location"]) == (303, after)
 
 
 def test_over_tls_the_cookie_stays_there(guarded: Site) -> None:

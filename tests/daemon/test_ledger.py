@@ -14,8 +14,9 @@ from capture.messages import Answer, CameraCounts, CameraReport, CameraTransitio
 from capture.slot import MAX_SIDE
 from capture.words import CameraState, Reason
 from daemon.job import ANSWERED_WITHIN_S
-from daemon.ledger import LATENCY_BOUNDS_S, Ledger, UntrustworthyError
+from daemon.ledger import LAST_AT, LATENCY_BOUNDS_S, Ledger, UntrustworthyError
 from daemon.statistics import CameraStatistics, MosaicStatistics
+from events.words import event_id
 
 PLANS = (MosaicPlan("m1", ("a", "b", None, "c")), MosaicPlan("m2", (None, "d", None, None)))
 LABELS = frozenset({"dog", "cat"})
@@ -249,8 +250,8 @@ def seen(label: str = "dog", score: float = 0.5, box: tuple[float, float, float,
     "lie",
     [
         *(tile(frame_time_s=number) for number in (nan, inf, -inf)),
-        *(tile(captured_at=number) for number in (nan, inf)),
-        *(tile(captured_mono_s=number) for number in (nan, -inf)),
+        *(tile(captured_at=number) for number in (nan, inf, 1e18, 253402300800.0, -0.001)),
+        *(tile(captured_mono_s=number) for number in (nan, -inf, inf, -0.001, 261.0, 1e300)),
         *(tile(source_wh=wh) for wh in ((0, 480), (640, 0), (-640, 480), (MAX_SIDE + 1, 480), (640, MAX_SIDE + 1))),
         *(tile("a", 1, seen(score=score)) for score in (nan, inf, -0.01, 1.01)),
         *(tile("a", 1, seen(label=label)) for label in ("", "Dog", "person")),
@@ -288,10 +289,18 @@ def test_what_cannot_be_is_refused_whole(lie):
         tile("a", 1, seen(box=(-0.0, 0.0, 1e-9, 1e-9), score=0.0)),
         tile("a", 1, seen(score=1.0)),
         tile("a", 1, source_wh=(MAX_SIDE, 1)),
+        tile("a", 1, captured_at=0.0, captured_mono_s=0.0),
+        tile("a", 1, captured_at=LAST_AT, captured_mono_s=260.0),
     ],
 )
 def test_what_just_can_be_is_taken(edge):
     assert note(new_ledger(), edge) == ["a"]
+
+
+@pytest.mark.parametrize("at", [0.0, LAST_AT])
+def test_of_every_time_that_is_taken_there_can_be_an_event_that_lasts(at):
+    year_s = 366 * 86_400.0
+    assert event_id("gate", at, 0) < event_id("gate", at + year_s, 0)
 
 
 # --- latency ---

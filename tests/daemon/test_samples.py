@@ -11,6 +11,7 @@ from daemon.problems import KeyPath, Severity, has_errors
 from daemon.rosterfile import CameraDefaults, CameraEntry
 from daemon.secrets import Secret, SecretSources
 from daemon.settings import Device, Settings, load_settings, parse_settings
+from daemon.sinksettings import MqttBroker, WebHook
 from tests.system.colours import write_model
 
 ETC = Path(__file__).parents[2] / "etc"
@@ -114,6 +115,21 @@ def test_the_samples_include_is_right(site: Path) -> None:
     assert roster.cameras[-1].name == "shed"
     [problem] = problems
     assert str(problem).startswith(f"{site}/cameras.d/shed.yaml:1:45: cameras.shed.labels[0]: the model has no label")
+
+
+def test_the_samples_recipients_of_events_are_right(site: Path) -> None:
+    head, begin, events = (site / "mosaicd.yaml").read_text().partition("\nevents:")
+    events = events.replace("\n  #   ", "\n  ").replace("\n  mqtt: null", "").replace("\n  webhooks: {}", "")
+    (site / "mosaicd.yaml").write_text(head + begin + events.replace("enabled: false", "enabled: true"))
+    secrets = {"MQTT_PASSWORD": "a", "ALARM_URL": "https://hooks.example.org/", "ALARM_SECRET": "b"}
+    settings, _, problems = check(site / "mosaicd.yaml", None, [], SecretSources(environ=secrets))
+    assert problems == []
+    assert settings is not None
+    mqtt, hook = settings.events.mqtt, settings.events.webhooks["alarm"]
+    assert mqtt == MqttBroker(host="broker.lan", username="mosaicd", password="${MQTT_PASSWORD}")
+    assert mqtt.model_fields_set == MqttBroker.model_fields.keys()
+    assert hook == WebHook(url=Secret("${ALARM_URL}"), secret="${ALARM_SECRET}")
+    assert hook.model_fields_set == WebHook.model_fields.keys()
 
 
 def test_settings_and_roster_are_judged_together(site: Path) -> None:

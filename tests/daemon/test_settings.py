@@ -115,8 +115,8 @@ def test_settings_cannot_be_changed() -> None:
         (
             "http: {token: hunter2}",
             [
-                "f:2:15: http.token: should be the name of a secret, such as ${HTTP_TOKEN}"
-                " (the token itself belongs into a file of that name in secrets_dir)"
+                "f:2:15: http.token: should be the name of a secret, such as ${NAME}"
+                " (the secret itself belongs into a file of that name in secrets_dir)"
             ],
         ),
         (

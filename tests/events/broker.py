@@ -47,6 +47,11 @@ class Broker:
         text = CONFIGURATION.format(port=self.port, folder=folder, access=access)
         (folder / "mosquitto.conf").write_text(text)
 
+    @property
+    def is_running(self) -> bool:
+        """Whether it was started and not ended since."""
+        return self._process is not None
+
     def start(self) -> None:
         """Start it, and wait until it listens."""
         assert MOSQUITTO is not None

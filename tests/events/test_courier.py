@@ -1,5 +1,6 @@
 """A sink's thread: in order, again and again, never for ever, and at a bounded rate."""
 
+import sqlite3
 import threading
 from contextlib import closing
 
@@ -94,6 +95,24 @@ def test_what_is_refused_is_given_up_after_three_tries_and_the_next_is_told(path
         assert waiting(path) == []
 
 
+def test_what_another_version_has_left_and_nobody_can_read_is_passed_over(path):
+    heard = Heard()
+    with closing(Store(path, NIGHT, print, ["heard"])) as store:
+        store.keep(Batch(events=tuple(event(number) for number in range(4))), NIGHT)
+        with store.transaction() as connection:
+            connection.execute("UPDATE outbox SET body = '{}' WHERE event IN (?, ?)", (event(0).id, event(3).id))
+            connection.execute("UPDATE outbox SET before = 'x' WHERE event = ?", (event(1).id,))
+    with Site(path, heard) as site:
+        site.wait_told()
+        site.keep(event(4))
+        site.wait_told()
+        assert [change for change in heard.changes if change[1] == "new"] == [("2", "new"), ("4", "new")]
+        assert [notice.fields for notice in site.told] == [{"sink": "heard", "changes": 3}]
+        assert waiting(path) == []
+        with closing(sqlite3.connect(path)) as connection:
+            assert connection.execute("SELECT count(*) FROM outbox").fetchone() == (0,)
+
+
 def courier_of(path, heard, policy=QUICK):
     done = []
     with closing(Store(path, NIGHT, print, ["heard"])) as store:
@@ -137,6 +156,36 @@ def test_a_new_file_with_lower_numbers_is_read_from_its_beginning(path):
             store.keep(Batch(events=(event(2),)), NIGHT)
         site.wait_told()
         assert heard.changes == [("1", "new"), ("2", "new")]
+
+
+class Kept(Heard):
+    """A recipient with a connection that is kept while nothing is to be told."""
+
+    def __init__(self):
+        super().__init__()
+        self.is_there = True
+
+    def idle(self, timeout_s):
+        """Wait a moment, and fail if the other side is away."""
+        threading.Event().wait(0.01)
+        if not self.is_there:
+            raise LaterError("no route")
+        return True
+
+
+def test_a_recipient_that_is_away_is_told_of_before_there_is_an_event(path):
+    kept = Kept()
+    kept.is_there = False
+    with Site(path, kept) as site:
+        wait_until(lambda: site.messages == ["sink cannot be told"])
+        assert not site.courier.statistics().is_well
+        kept.is_there = True
+        site.writer.news(kept.name).set()
+        wait_until(lambda: site.messages == ["sink cannot be told", "sink is told again"])
+        site.keep(event(1))
+        site.wait_told()
+        assert site.courier.statistics().is_well
+        assert len(site.messages) == 2
 
 
 def test_a_recipient_that_breaks_says_so_and_ends_alone(path):

@@ -56,7 +56,7 @@ def test_files_are_rotated_and_bounded(tmp_path):
         clock.now += 1
         sink.deliver(letter(number))
     sink.close()
-    files = sorted(path.name for path in tmp_path.iterdir())
+    files = sorted(path.name for path in tmp_path.glob("*.jsonl"))
     assert files == ["events.20261130T021312Z.jsonl", "events.20261130T021314Z.jsonl", "events.jsonl"]
 
 
@@ -70,7 +70,7 @@ def test_a_file_of_yesterday_is_rotated_even_by_a_new_process(tmp_path):
     sink.deliver(letter(2))
     sink.close()
     assert len(lines(tmp_path)) == 1
-    assert len(list(tmp_path.iterdir())) == 2
+    assert len(list(tmp_path.glob("*.jsonl"))) == 2
 
 
 def test_a_full_disk_is_told_of_and_the_line_is_written_later_once(tmp_path):
@@ -93,3 +93,16 @@ def test_what_cannot_be_removed_stops_no_line(tmp_path):
     sink.close()
     assert len(lines(tmp_path)) == 1
     os.rmdir(stuck)
+
+
+def test_a_clock_that_leaps_a_year_ahead_removes_nothing_at_once(tmp_path):
+    old = tmp_path / "events.20261129T000000Z.jsonl"
+    old.touch()
+    clock = Clock()
+    for _ in range(2):
+        sink = EventLines(tmp_path, clock=clock)
+        sink.deliver(letter(1))
+        clock.now = NIGHT + 366 * 86_400.0
+        sink.deliver(letter(2))
+        sink.close()
+        assert old.exists(), "nor by who is started meanwhile"

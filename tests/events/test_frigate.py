@@ -71,11 +71,13 @@ def test_home_assistant_is_told_what_there_is():
     found = discovery("homeassistant", "mosaicd", "yard", "traffic light")
     assert sorted(found) == [
         "homeassistant/binary_sensor/mosaicd_yard/traffic_light/config",
+        "homeassistant/image/mosaicd_yard/traffic_light/config",
         "homeassistant/sensor/mosaicd_yard/traffic_light/config",
     ]
-    occupancy, count = (json.loads(found[topic]) for topic in sorted(found))
+    occupancy, picture, count = (json.loads(found[topic]) for topic in sorted(found))
     assert occupancy["state_topic"] == count["state_topic"] == "mosaicd/yard/traffic_light"
     assert occupancy["availability_topic"] == "mosaicd/available"
-    assert occupancy["unique_id"] != count["unique_id"]
-    assert occupancy["device"] == count["device"]
+    assert picture["image_topic"] == "mosaicd/yard/traffic_light/snapshot"
+    assert len({each["unique_id"] for each in (occupancy, picture, count)}) == 3
+    assert occupancy["device"] == picture["device"] == count["device"]
     assert occupancy["name"] == "Traffic light occupancy"

@@ -199,6 +199,26 @@ def test_a_clock_that_is_set_far_ahead_is_not_believed_at_once(store, reader, me
     assert ids(reader) == []
 
 
+def test_a_clock_that_was_set_far_ahead_between_two_lives_is_not_believed_either(store, reader, media, told):
+    id_ = keep(store, 1)
+    file = picture(store, media, id_)
+    keeping(media, told).step(store, NIGHT)
+    for _ in range(2):
+        keeping(media, told).step(store, NIGHT + 400 * DAY_S)
+    assert file.exists()
+    assert ids(reader) == [id_]
+
+
+def test_a_clock_that_is_set_far_ahead_is_not_believed_for_want_of_room_either(store, media, told):
+    free = [10 * MIB]
+    step = Keeping(media, Retention(min_free_mib=5), told.append, free=lambda _: free[0])
+    step.step(store, NIGHT)
+    files = [picture(store, media, keep(store, number), days=number, size=MIB) for number in range(3)]
+    free[0] = 4 * MIB
+    step.rescue(store.path, NIGHT + 400 * DAY_S)
+    assert [file.exists() for file in files] == [True, True, False]
+
+
 def test_before_the_disk_is_full_room_is_made_at_once(store, media, told):
     free = [10 * MIB]
     step = Keeping(media, Retention(min_free_mib=5), told.append, free=lambda _: free[0])

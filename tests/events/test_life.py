@@ -7,7 +7,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from events.life import MAX_PARTS, LifeCounts, LifePolicy, Lives, Look, Passage, Stay, iou, worth
+from events.boxes import iou, worth
+from events.life import MAX_PARTS, LifeCounts, LifePolicy, Lives, Look, Passage, Stay
 from events.path import MAX_POINTS
 from events.words import Batch, Ending, Headway, Kind, Speed
 from tests.events.sample import NIGHT
@@ -365,7 +366,7 @@ class Camera(RuleBasedStateMachine):
     @invariant()
     def what_is_open_is_what_has_not_ended(self):
         open_ = {id_ for id_, events in self.told.items() if events[-1].kind is not Kind.END}
-        assert set(self.lives.open()) == open_
+        assert {moment.event for moment in self.lives.open()} == open_
         for events in self.told.values():
             assert (events[-1].kind is Kind.END) == (events[-1].ended_at is not None)
 

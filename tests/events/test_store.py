@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from events.reading import EventReader, Wanted
+from events.reading import Changes, EventReader, Names, Wanted
 from events.store import MediaFile, Store, ended
 from events.words import Batch, Count, Ending, Kind, Speed, TrackSummary, Visit, event_id
 from tests.events.sample import NIGHT, event
@@ -136,6 +136,42 @@ def test_events_are_counted_by_hour(store, reader):
         ("yard", "person", hour, 4),
         ("yard", "person", hour + 3600, 1),
     ]
+
+
+def test_names_are_those_of_which_there_are_events(store, reader):
+    assert reader.names() == Names((), (), ())
+    zones = (Visit("gate", NIGHT), Visit("door", NIGHT))
+    keep(
+        store, *(event(n, camera=("yard", "a")[n % 2], label=("dog", "car", "b")[n % 3], zones=zones) for n in range(9))
+    )
+    assert reader.names() == Names(("a", "yard"), ("b", "car", "dog"), ("door", "gate"))
+    store.forget_events([each.id for each in reader.page(Wanted(camera="a")).events])
+    assert reader.names().cameras == ("yard",)
+
+
+def test_who_asks_is_told_what_has_changed_since_and_each_event_once(store, reader):
+    keep(store, event(1), event(2))
+    start = reader.changes()
+    assert start.events == ()
+    keep(store, event(3), event(1, revision=1), event(1, revision=2, kind=Kind.UPDATE))
+    found = reader.changes(start.last)
+    assert found.events == (event(3), event(1, revision=2, kind=Kind.UPDATE))
+    assert reader.changes(found.last) == Changes(found.last, ())
+    store.note_media(MediaFile("yard/x.jpg", event(2).id, "snapshot", "yard", NIGHT, 1000))
+    told = reader.changes(found.last)
+    assert told.events == (event(2, has_snapshot=True),)
+    keep(store, *(event(number) for number in range(10, 15)))
+    first = reader.changes(told.last, limit=3)
+    assert [*first.events, *reader.changes(first.last).events] == [event(number) for number in range(10, 15)]
+
+
+def test_changes_are_told_on_where_the_last_ones_were_deleted(store, reader):
+    keep(store, event(1), event(2), event(3))
+    before = reader.changes()
+    store.forget_events([event(number).id for number in (1, 2, 3)])
+    after = reader.changes(before.last)
+    keep(store, event(4))
+    assert reader.changes(after.last).events == (event(4),)
 
 
 def test_tracks_are_kept(store, path):

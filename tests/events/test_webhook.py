@@ -13,7 +13,8 @@ import trustme
 
 from events.outbox import Letter
 from events.sinks.courier import LaterError, RefusedError
-from events.sinks.webhook import Webhook, WebhookOptions, retry_after_s
+from events.sinks.options import WebhookOptions
+from events.sinks.webhook import Webhook, retry_after_s
 from events.words import Kind
 from tests.events.hookserver import HookServer, answer, drips, floods, reset, sends, silent
 from tests.events.recipients import DEADLINE_S, Site, life, wait_until

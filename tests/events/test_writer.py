@@ -135,6 +135,28 @@ def test_what_is_held_is_bounded_and_what_is_lost_is_counted(tmp_path):
     assert told[-1].fields == {"lost": 4}
 
 
+def test_what_is_on_the_disk_is_ended_however_much_was_dropped_meanwhile(tmp_path):
+    path = tmp_path / "state" / "events.sqlite"
+    writer = EventWriter(path, ["hook"], print, clock=lambda: NIGHT, policy=WriterPolicy(held=4))
+    writer.offer(batch(event(0), event(1)))
+    assert writer.step()
+    (tmp_path / "state").rename(tmp_path / "away")
+    (tmp_path / "state").touch()
+    writer.offer(batch(ended(event(0, revision=1), Ending.GONE)))
+    for number in range(10, 40):
+        writer.offer(batch(event(number)))
+        assert number % 3 or not writer.step()
+    writer.offer(batch(ended(event(1, revision=1), Ending.GONE)))
+    assert writer.statistics().lost == {Kind.NEW: 27, Kind.UPDATE: 0, Kind.END: 0}
+    (tmp_path / "state").unlink()
+    (tmp_path / "away").rename(tmp_path / "state")
+    assert writer.step()
+    assert writer.flush(0.0)
+    with EventReader(path) as reader:
+        assert [one.ended_at is None for one in all_events(reader)] == [False, False, True, True, True]
+    assert [one.event.kind for one in waiting(path)] == [Kind.NEW] * 2 + [Kind.END] + [Kind.NEW] * 3 + [Kind.END]
+
+
 def test_a_disk_that_is_full_for_a_time_loses_nothing(tmp_path):
     with small_disk(tmp_path / "disk", 1024) as disk:
         path = disk / "events.sqlite"

@@ -6,6 +6,7 @@ import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -27,6 +28,18 @@ pytestmark = [
 
 NAMES = tuple(f"cam-{number:02}" for number in range(1, 33))
 CUT, FROZEN = NAMES[6], NAMES[20]
+RULES = {
+    "lines": {"drive": {"labels": ["red"], "start": [0.0, 0.5], "end": [1.0, 0.5]}},
+    "speed": {
+        "lane": {
+            "labels": ["red"],
+            "corners": [[0.1, 0.9], [0.9, 0.9], [0.6, 0.1], [0.4, 0.1]],
+            "width_m": 4,
+            "length_m": 20,
+        }
+    },
+}
+"""Nobody crosses or passes, but there are series for those who would."""
 SEEN_MS = 20_000
 
 SCRAPE_BYTES = 300_000
@@ -53,8 +66,10 @@ def site(tmp_path_factory: pytest.TempPathFactory, colour_model: Model) -> Itera
     folder = tmp_path_factory.mktemp("site")
     clip = moving_clip(folder / "clip.mp4", "red")
     with ServerThread([CameraSpec(name, clip) for name in NAMES]) as server:
-        cameras = {name: {"url": server.url(name), "frozen_s": 2} for name in NAMES}
-        with running(folder, colour_model, cameras, settings=small_settings(colour_model)) as daemon:
+        cameras: dict[str, dict[str, Any]] = {name: {"url": server.url(name), "frozen_s": 2} for name in NAMES}
+        cameras[NAMES[0]] |= RULES
+        settings = small_settings(colour_model)
+        with running(folder, colour_model, cameras, settings=settings) as daemon:
             daemon.wait_ready()
             with watching(folder / "prometheus", daemon.port) as prometheus:
                 # Ten scrapes with all cameras up.
@@ -133,6 +148,7 @@ def look_at_console(site: Site, folder: Path) -> None:
         cards = page.locator("#overview p")
         expect(cards.filter(has_text="cameras up").locator("b")).to_have_text("30/32")
         expect(cards.filter(has_text="workers up").locator("b")).to_have_text("2/2")
+        expect(cards.filter(has_text="sinks of events up").locator("b")).to_have_text("1/1")
         rows = page.locator("#cameras tbody tr")
         expect(rows).to_have_count(32)
         expect(rows.filter(has_text=CUT).locator("td").nth(1)).to_have_text("not_found")

@@ -25,7 +25,9 @@ from simulator.connection import REALM
 from simulator.faults import NotVideo, Redirect, Silent
 from simulator.footage import Footage
 from simulator.thread import ServerThread
+from tests.events.hookserver import HookServer, answer
 from tests.system.colours import Model
+from tests.system.planted import in_query, rosters, secret, settings_that_are_refused, told
 from tests.system.stage import Daemon, moving_clip, processes, running, settings_text, small_settings, wait_until
 from tests.system.sweep import MARK, below, digest_keys, fetch, files_below, leaks, may_dump_core, process_shows
 
@@ -36,31 +38,6 @@ REFUSED = ("wrong", "wrong-basic", "wrong-http")
 FAILING = (*REFUSED, "closed", "absent", "sound", "elsewhere", "silent")
 TOKEN = f"{MARK}-0123456789-0123456789-0123456789"
 """Of the daemon's own HTTP."""
-MALFORMED = {
-    "unknown": "unknown: {{url: 'rtsp://h/x', pasword: '{1}'}}",
-    "nested": "nested: {{url: 'rtsp://h/x', password: {{text: '{1}'}}}}",
-    "listed": "listed: {{url: 'rtsp://h/x', password: ['{1}'], username: ['{1}']}}",
-    "hash": "hash: {{url: 'rtsp://viewer:{0}#@h/x'}}",
-    "at": "at: {{url: 'rtsp://h/x@{1}'}}",
-    "port": "port: {{url: 'rtsp://viewer:{0}@h:99999/x'}}",
-    "scheme": "scheme: {{url: 'exec:{0}'}}",
-    "twice": "twice: {{url: 'rtsp://viewer:{0}@h/x', password: '{1}'}}",
-    "name": "name: {{url: 'rtsp://h/x', password: '${{{1} }}'}}",
-    "absent": "absent: {{url: 'rtsp://h/x', password: '{1}${{NOWHERE}}'}}",
-    "control": "control: {{url: 'rtsp://h/x', password: \"{1}\\n\"}}",
-}
-"""Cameras that are refused; all of them are told of at once."""
-UNREADABLE = ("a: {{url: 'rtsp://viewer:{}@h/x'", "a: {{password: {}: x}}", "a: {{password: *{}}}", "a:\n  - {}\n b: c")
-"""Rosters that are no YAML, or not as we want it."""
-
-
-def secret(way: str) -> str:
-    """The password of one way: a leak says which it is."""
-    return f"{MARK}-{way}:@/ü"
-
-
-def in_query(way: str) -> str:
-    return f"user=viewer&password={quote(secret(way), safe='')}"
 
 
 @dataclass
@@ -171,6 +148,9 @@ def sources(folder: Path) -> dict[str, str]:
         ("secrets", "DIGEST", secret("digest")),
         ("secrets", "QUERY", f"{MARK}-from"),
         ("secrets", "TOKEN", TOKEN),
+        ("credentials", "BROKER", secret("broker")),
+        ("secrets", "HOOK", quote(secret("hook"), safe="")),
+        ("secrets", "SIGNS", secret("signs")),
     ):
         (folder / place).mkdir(exist_ok=True)
         (folder / place / name).write_text(text + "\n")
@@ -198,6 +178,9 @@ def staged(folder: Path, model: Model) -> Iterator[Scene]:
         server = stack.enter_context(ServerThread(specs(*clips)))
         nobody = stack.enter_context(socket.socket())
         nobody.bind(("127.0.0.1", 0))  # and does not listen
+        hooks = stack.enter_context(HookServer())
+        hooks.behaviours = [answer(404)] * 1000
+        settings["events"] = told(nobody.getsockname()[1], hooks.port)
         cameras = roster(server, nobody.getsockname()[1])
         daemon = stack.enter_context(running(folder, model, cameras, settings=settings, environ=environ))
         daemon.token = TOKEN
@@ -207,7 +190,10 @@ def staged(folder: Path, model: Model) -> Iterator[Scene]:
 def test_a_password_is_shown_to_nobody(tmp_path: Path, colour_model: Model) -> None:
     with staged(tmp_path, colour_model) as scene:
         daemon = scene.daemon
-        wait_until(lambda: scene.look() and all_have_come(daemon), lambda: daemon.log[-5000:])
+        wait_until(
+            lambda: scene.look() and all_have_come(daemon) and daemon.log.count('"sink cannot be told"') >= 3,
+            lambda: daemon.log[-5000:],
+        )
         scene.cores.clear()  # of those that had only just begun
         crash(scene)
         reload_roster(scene)
@@ -220,7 +206,8 @@ def test_a_password_is_shown_to_nobody(tmp_path: Path, colour_model: Model) -> N
     scene.shown |= refusal(tmp_path, colour_model, scene.environ)
 
     users = [
-        ("viewer", secret(way)) for way in (*scene.cameras, "environ", "another", "literal-changed", "more", "typed")
+        ("viewer", secret(way))
+        for way in (*scene.cameras, "environ", "another", "literal-changed", "more", "typed", "broker", "hook")
     ]
     assert leaks(scene.shown, digest_keys(users, [REALM])) == []
     assert scene.cores == set()
@@ -276,15 +263,6 @@ def reload_roster(scene: Scene) -> None:
     )
 
 
-def rosters() -> list[str]:
-    """Return rosters with mistakes beside passwords."""
-    lines = (line.format(quote(secret(way), safe=""), secret(way)) for way, line in MALFORMED.items())
-    return [
-        "cameras:\n  " + "\n  ".join(lines),
-        *(f"cameras:\n  {text.format(secret('yaml'))}\n" for text in UNREADABLE),
-    ]
-
-
 def look_at_http(scene: Scene) -> None:
     """Ask for everything that there is, and for what there is not."""
     port = scene.daemon.port
@@ -310,6 +288,8 @@ def commands(scene: Scene) -> dict[str, str]:
     bad = [folder / f"bad-{number}.yaml" for number in range(len(rosters()))]
     for path, text in zip(bad, rosters(), strict=True):
         path.write_text(text)
+    unfit = folder / "unfit.yaml"
+    unfit.write_text(settings_that_are_refused())
     typed = f"rtsp://viewer:{quote(secret('typed'), safe='')}@127.0.0.1:{{}}/?{in_query('typed')}"
     here = urllib.parse.urlsplit(scene.cameras["basic"]["url"]).port
     there = urllib.parse.urlsplit(scene.cameras["closed"]["url"]).port
@@ -325,6 +305,8 @@ def commands(scene: Scene) -> dict[str, str]:
         *(("check", "--roster", str(path), *settings) for path in bad),
         ("check", "--json", "--roster", str(bad[0]), *settings),
         ("reload", "--dry-run", "--json", *settings),
+        ("check", "--settings", str(unfit)),
+        ("check", "--json", "--settings", str(unfit)),
         ("worker", "list", *settings),
         (*camera, "--roster", str(bad[0]), "basic"),
         (*typing, typed.format("x")),
@@ -384,7 +366,7 @@ def files(folder: Path) -> dict[str, bytes]:
     assert kept.stat().st_mode & 0o777 == 0o600
     text = kept.read_text()
     assert "${BASIC}" in text and f"{MARK}-literal" in text and f"{MARK}-more" in text
-    assert not any(f"{MARK}-{way}" in text for way in ("basic", "digest", "environ", "from"))
+    assert not any(f"{MARK}-{way}" in text for way in ("basic", "digest", "environ", "from", "broker", "hook", "signs"))
     written = [path for place in ("state", "tmp", "typed") for path in files_below(folder / place) if path != kept]
     assert written
     return {str(path): path.read_bytes() for path in written}

@@ -43,6 +43,7 @@ def test_half_a_message_is_none(role: str, seed: int) -> None:
     [
         ("python -P -m inference.worker w1 --fd 7 --parent 1", "worker"),
         ("python -P -m capture.process c1 --fd 7 --parent 1", "capture"),
+        ("python -P -m events.process e1 --fd 7 --parent 1", "events"),
         ("python -P -m daemon.cli run --settings mosaicd.yaml", "supervisor"),
         ("python -P -m daemon.cli worker list", None),
         ("python -P -m inference.export", None),

@@ -11,7 +11,7 @@ from daemon.chaos.plan import APART_S, BURST, Event, Setup, plan
 from daemon.verdict import Cause
 from simulator.faults import KINDS as FAULTS
 
-SETUP = Setup(("w1", "w2"), ("c1", "c2"), tuple(f"cam-{number:02}" for number in range(1, 13)))
+SETUP = Setup(("w1", "w2"), ("c1", "c2"), tuple(f"cam-{number:02}" for number in range(1, 13)), ("e1",))
 seeds = st.integers(0, 2**31)
 some_kinds = st.lists(st.sampled_from(list(Kind)), min_size=1, unique=True)
 
@@ -42,6 +42,7 @@ def test_so_many_events_of_these_kinds_equally_often(seed: int, count: int, kind
 def test_whoever_is_hit_is_one_whom_this_kind_can_hit(seed: int, count: int) -> None:
     allowed = {
         Target.CHILD: SETUP.children,
+        Target.SOURCE: SETUP.sources,
         Target.WORKER: SETUP.workers,
         Target.CAMERA: SETUP.cameras,
         Target.MACHINE: ("machine",),
@@ -79,7 +80,7 @@ def test_every_kind_is_known_and_every_camera_fault_is_the_simulators() -> None:
 
 def test_only_what_hits_a_child_may_kill_it() -> None:
     for trait in TRAITS.values():
-        assert bool(trait.causes) == (trait.target in (Target.CHILD, Target.WORKER))
+        assert bool(trait.causes) == (trait.target in (Target.CHILD, Target.SOURCE, Target.WORKER))
         assert Cause.MODEL not in trait.causes and Cause.CONFIG not in trait.causes, "these are never restarted"
 
 
