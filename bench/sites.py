@@ -32,7 +32,10 @@ FPS = 10
 WHEELS = ("car", "truck", "bus", "motorcycle")
 EDGE = 0.005
 """Of the picture: so far from its edges all rules stay."""
+AROUND_M = 2.5
+"""So much of the ground on either side of a line is in the picture: nobody comes into it just there."""
 LANE_M = 3.6
+LEAST_LINE_M = 1.5
 LEAST_STRETCH_M, MOST_STRETCH_M = 12.0, 30.0
 
 
@@ -75,6 +78,8 @@ class Site:
     rules: dict[str, Any]
     """zones, lines and speed, as the roster writes them."""
     lanes: dict[str, Lane] = field(default_factory=dict)
+    lengths_m: dict[str, float] = field(default_factory=dict)
+    """Of the lines."""
 
     @property
     def is_dark(self) -> bool:
@@ -87,7 +92,7 @@ def site_of(seed: int, duration_s: float) -> Site:
     canvas_wh = (SIZE_WH[0] + 2 * MARGIN, SIZE_WH[1] + 2 * MARGIN)
     scene = build_scene(seed, canvas_wh, duration_s)
     drawn = _street(scene) if scene.mood.kind == "street" else _yard(scene)
-    return Site(seed, mood_of(seed).title, scene, duration_s, drawn.rules(), drawn.lanes)
+    return Site(seed, mood_of(seed).title, scene, duration_s, drawn.rules(), drawn.lanes, drawn.lengths_m)
 
 
 def in_picture(lens: Lens, ground: Floats) -> Floats:
@@ -105,15 +110,20 @@ class _Drawing:
         self._lines: dict[str, Any] = {}
         self._speed: dict[str, Any] = {}
         self.lanes: dict[str, Lane] = {}
+        self.lengths_m: dict[str, float] = {}
 
     def rules(self) -> dict[str, Any]:
         return {"zones": self._zones, "lines": self._lines, "speed": self._speed}
 
     def line(self, name: str, start: Ground, end: Ground, labels: Sequence[str]) -> None:
-        """The longest part of it that is in the picture."""
+        """The part of it that is well within the picture."""
         ground = np.linspace(start, end, 400)
-        shown = ground[self._is_shown(ground)]
-        if len(shown) > 1 and np.hypot(*(shown[-1] - shown[0])) >= 2.0:
+        ahead = (np.array(end) - start) / np.hypot(end[0] - start[0], end[1] - start[1])
+        aside = AROUND_M * np.array([-ahead[1], ahead[0]])
+        shown = ground[self._is_shown(ground + aside) & self._is_shown(ground - aside)]
+        length_m = float(np.hypot(*(shown[-1] - shown[0]))) if len(shown) else 0.0
+        if length_m >= LEAST_LINE_M:
+            self.lengths_m[name] = length_m
             a, b = _rounded(in_picture(self._lens, shown[[0, -1]]))
             self._lines[name] = {"start": a, "end": b, "to_right": "near", "to_left": "far", "labels": [*labels]}
 

@@ -1,8 +1,8 @@
 """Events beside the truth of a site: crossings, visits of zones, speeds, and how many events an object has. Pure.
 
 What an object truly does at a rule counts if a detector could be asked to see it there: visible by 40 % and 12 pixels
-large in the tile for at least half of the time around it. What is less clear (hidden, tiny, in a zone for less than a
-second, begun before or ended after the recording) counts neither as missed nor as false.
+large in the tile for at least half of the time around it. What is less clear (hidden, tiny, at a line's very end,
+in a zone for less than a second, begun before or ended after the recording) counts neither as missed nor as false.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -13,12 +13,14 @@ import numpy as np
 
 from bench.sites import FPS, SIZE_WH, WHEELS, Actual, Floats, Lane, Site
 from events.association import assign
-from events.geometry import contains, crossing, offset
+from events.geometry import Point, contains, crossing, offset
 from events.words import Event
 
 AROUND_S = 1.0
 """Before and after something happens, in which its object has to be seen."""
 SHORT_S = 1.0
+END_M = 0.5
+"""Who crosses a line that near to one of its ends may be counted or not."""
 EDGE_S = 2.0
 """At the recording's begin and end."""
 LATE_S = 2.0
@@ -27,6 +29,8 @@ LEAST_SHARED = 0.3
 """Of the time of two stays that are one: their intersection over union."""
 FAR = 1.0
 """Sizes (root of the box's area) between a path's point and the object's box, beyond which it is another's."""
+HIDDEN_S = 2.0
+"""Who cannot be seen for so long in a zone, behind a lorry, may count as one stay, or two, or none."""
 AWAY_S = 4.0
 """An object that is not to be seen for so long comes again: another visit."""
 
@@ -106,14 +110,17 @@ def crossings(site: Site, there: Iterable[Actual], span_s: tuple[float, float]) 
             if actual.label not in line["labels"]:
                 continue
             a, b = tuple(line["start"]), tuple(line["end"])
+            margin = END_M / site.lengths_m[name]
+            longer, shorter = _scaled(a, b, margin), _scaled(a, b, -margin)
             for row in range(len(actual.frames) - 1):
                 before, after = tuple(actual.foot[row]), tuple(actual.foot[row + 1])
-                part = crossing(a, b, before, after)
+                part = crossing(*longer, before, after)
                 if part is None:
                     continue
                 direction = line["to_right"] if offset(a, b, after) > 0 else line["to_left"]
                 at_s = (actual.frames[row] + part) / FPS
-                found.append(_fact(actual, f"{name}, {direction}", at_s, at_s, span_s))
+                fact = _fact(actual, f"{name}, {direction}", at_s, at_s, span_s)
+                found.append(_unless(fact, crossing(*shorter, before, after) is None))
     return found
 
 
@@ -144,6 +151,12 @@ def passages(site: Site, there: Iterable[Actual], span_s: tuple[float, float]) -
     return found
 
 
+def _scaled(a: Point, b: Point, by: float) -> tuple[Point, Point]:
+    """A line that is longer by this part of its length at both ends."""
+    dx, dy = (b[0] - a[0]) * by, (b[1] - a[1]) * by
+    return (a[0] - dx, a[1] - dy), (b[0] + dx, b[1] + dy)
+
+
 def runs(flags: np.ndarray) -> list[tuple[int, int]]:
     """First and last index of each run of what is true."""
     edges = np.flatnonzero(np.diff(np.concatenate([[0], flags.astype(np.int8), [0]])))
@@ -171,7 +184,9 @@ def _fact(
 ) -> Fact:
     times = actual.frames / FPS
     around = (times >= start_s - around_s) & (times <= end_s + around_s)
-    is_seen = bool(around.any()) and actual.is_judged[around].mean() >= 0.5
+    is_judged = actual.is_judged[around]
+    is_seen = bool(around.any()) and is_judged.mean() >= 0.5
+    is_seen = is_seen and all((last - first + 1) / FPS < HIDDEN_S for first, last in runs(~is_judged))
     is_within = start_s >= span_s[0] + EDGE_S and end_s <= span_s[1] - EDGE_S
     return Fact(actual, rule, start_s, end_s, is_seen and is_within)
 
@@ -190,7 +205,7 @@ def _judge_lines(
         for each in event.crossings
         if span_s[0] + EDGE_S <= each.at <= span_s[1] - EDGE_S
     ]
-    owners = assigned(len(true), len(told), lambda i, j: _apart_s(true[i], told[j]), LATE_S)
+    owners = assigned(len(true), len(told), lambda i, j: _apart_s(true[i], told[j]), LATE_S + 0.5)
     of_told = {j: i for i, j in owners.items()}
     kept = [j for j in range(len(told)) if j not in of_told or true[of_told[j]].counts]
     for i, fact in enumerate(true):
@@ -213,7 +228,8 @@ def _apart_s(fact: Fact, told: tuple[Event, str, float]) -> float:
     event, rule, at_s = told
     if fact.rule != rule or abs(fact.start_s - at_s) > LATE_S:
         return np.inf
-    return abs(fact.start_s - at_s) + 0.1 * _distance(event, fact.actual, (at_s - 1.0, at_s + 1.0))
+    # A path may begin only after the line, where that made the event.
+    return abs(fact.start_s - at_s) + 0.1 * min(5.0, _distance(event, fact.actual, (at_s - 1.0, at_s + 1.0)))
 
 
 def _judge_zones(
@@ -244,8 +260,10 @@ def _judge_zones(
             tally.notes.append(f"missed: {who} in {fact.rule} from {fact.start_s:.1f} to {fact.end_s:.1f}")
     for j, (event, zone, start_s, end_s) in enumerate(told):
         is_within = start_s >= span_s[0] + EDGE_S and end_s <= span_s[1] - EDGE_S
-        is_long = end_s - start_s >= SHORT_S
-        if j not in of_told and is_within and is_long:
+        is_clear = end_s - start_s >= SHORT_S and not any(
+            np.isfinite(cost(i, j)) for i, fact in enumerate(true) if not fact.counts
+        )
+        if j not in of_told and is_within and is_clear:
             tally.false_stays += 1
             tally.notes.append(f"false: {event.label} in {zone} from {start_s:.1f} to {end_s:.1f}, {event.id}")
     tally.stays = sum(fact.counts for fact in true)

@@ -225,11 +225,12 @@ class Lives:
         known.sightings += 1
         known.top_score = max(known.top_score, look.score)
         when = known.wall(self._now_s)
-        if known.begun_at is None and look.is_wanted:
-            known.begun_at = min([when, *(known.wall(stay.since_s) for stay in look.stays)])
         crossings = tuple(
             Crossing(each.line, each.direction, min(known.wall(each.at_s), when)) for each in look.passages
         )
+        if known.begun_at is None and look.is_wanted:
+            since = (*(known.wall(stay.since_s) for stay in look.stays), *(crossing.at for crossing in crossings))
+            known.begun_at = min((when, *since))
         batch = Batch(counts=tuple(_count(self._camera, known.label, crossing) for crossing in crossings))
         if known.begun_at is None:
             return batch

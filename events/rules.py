@@ -127,6 +127,10 @@ class _Past:
     stays: dict[str, _Stay] = field(default_factory=dict)
     sides: dict[str, tuple[float, Point]] = field(default_factory=dict)
     """For each line: when and where it was clearly on one side of it."""
+    seen: tuple[float, Point] | None = None
+    """When and where it was seen last."""
+    crossed_s: dict[str, float] = field(default_factory=dict)
+    """For each line: when it came from one side of it to the other last, clearly or not."""
     is_still: bool = False
 
 
@@ -154,6 +158,7 @@ class Rules:
                 happened += _judge_zone(zone, past, track, source_wh)
             for line in self._lines:
                 happened += _judge_line(line, past, track, source_wh)
+            past.seen = (track.seen_s, track.foot)
             happened += self._judge_still(past, track)
         return happened
 
@@ -207,14 +212,17 @@ def _judge_line(line: Line, past: _Past, track: Track, source_wh: tuple[int, int
     clearly_px = _clearly_px(track)
     if line.name not in past.sides and abs(offset(start, end, track.origin)) >= clearly_px:
         past.sides[line.name] = (track.began_s, track.origin)
-    if abs(offset(start, end, track.foot)) < clearly_px:
+    seen_s, seen = past.seen or (track.began_s, track.origin)
+    before_px, now_px = offset(start, end, seen), offset(start, end, track.foot)
+    if (before_px > 0) != (now_px > 0):
+        past.crossed_s[line.name] = seen_s + before_px / (before_px - now_px) * (track.seen_s - seen_s)
+    if abs(now_px) < clearly_px:
         return
-    before_s, before = past.sides.get(line.name, (track.seen_s, track.foot))
+    _, before = past.sides.get(line.name, (track.seen_s, track.foot))
     past.sides[line.name] = (track.seen_s, track.foot)
-    part = crossing(start, end, before, track.foot)
-    if part is not None and _is_meant(line.labels, track):
-        direction = line.to_right if offset(start, end, track.foot) > 0 else line.to_left
-        yield Crossed(line.name, direction, track, before_s + part * (track.seen_s - before_s))
+    if crossing(start, end, before, track.foot) is not None and _is_meant(line.labels, track):
+        direction = line.to_right if now_px > 0 else line.to_left
+        yield Crossed(line.name, direction, track, past.crossed_s[line.name])
 
 
 def _is_meant(labels: frozenset[str], track: Track) -> bool:
