@@ -82,6 +82,7 @@ class Analyst:
             np.array([each.score for each in seen], np.float64),
             [each.label for each in seen],
             wall_s=at,
+            within_wh=source_wh,
         )
         return before + self._live(update, at_s, at)
 
@@ -112,7 +113,7 @@ class Analyst:
             self._note_passed(each)
         # Of some the speed is known only now that they are gone.
         late = [self._look(each.track) for each in passed if each.track.id in gone]
-        batch = self.lives.see(at_s, at, self._source_wh, late) if late else Batch()
+        batch = self.lives.learn(self._source_wh, late)
         looks = [self._look(track) for track in update.new + update.updated]
         batch += self.lives.see(at_s, at, self._source_wh, looks, gone)
         for track in gone:
@@ -156,6 +157,7 @@ class Analyst:
             passages=passages,
             speed=doings.speed,
             headway=doings.headway,
+            still_s=track.still_s,
             is_stationary=doings.is_stationary,
             is_wanted=doings.is_wanted or self.rules.wants_all,
         )

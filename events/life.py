@@ -51,6 +51,8 @@ class LifePolicy:
     """An object of which the tracker has let go is waited for so long: one that appears in its place is the same."""
     rejoin_iou: float = 0.3
     """In its place: boxes that overlap so much."""
+    rejoin_still_s: float = 1.0
+    """Only who had been in its place for so long: where something passed, the next that passes is another."""
     lost_after_s: float = 120.0
     """A track that is spoken of no more, without having ended, has ended."""
     max_objects: int = 256
@@ -92,6 +94,8 @@ class Look:
     passages: tuple[Passage, ...] = ()
     speed: Speed | None = None
     headway: Headway | None = None
+    still_s: float = 0.0
+    """How long it has been in its place."""
     is_stationary: bool = False
     is_wanted: bool = True
     """It satisfies one of the camera's rules, or the camera has none."""
@@ -179,6 +183,11 @@ class Lives:
             batch += self._look(look, at, frame_wh)
         return batch + self.tick(self._now_s)
 
+    def learn(self, frame_wh: tuple[int, int], looks: Iterable[Look]) -> Batch:
+        """Take in what became clear only now of objects that are seen no more, as of when they were seen last."""
+        found = [(self._objects.get(look.track), look) for look in looks]
+        return sum((self._know(known, look, frame_wh) for known, look in found if known), Batch())
+
     def tick(self, at_s: float) -> Batch:
         """End who has been waited for long enough, and tell what has waited to be told. For when no frames come."""
         self._now_s = max(at_s, self._now_s)
@@ -221,10 +230,13 @@ class Lives:
                 self._crowded += 1
                 return Batch()
             known = self._objects[look.track] = _Object(look.label, self._now_s, at, self._now_s, look)
-        known.gone_s, known.last_s, known.last = None, self._now_s, look
+        known.gone_s, known.last_s = None, self._now_s
         known.sightings += 1
         known.top_score = max(known.top_score, look.score)
-        when = known.wall(self._now_s)
+        return self._know(known, look, frame_wh)
+
+    def _know(self, known: _Object, look: Look, frame_wh: tuple[int, int]) -> Batch:
+        known.last, when = look, known.wall(known.last_s)
         crossings = tuple(
             Crossing(each.line, each.direction, min(known.wall(each.at_s), when)) for each in look.passages
         )
@@ -246,7 +258,7 @@ class Lives:
     def _rejoined(self, look: Look) -> _Object | None:
         """The object that was waited for, if this new track is it."""
         for track, known in self._objects.items():
-            if known.gone_s is None or known.label != look.label:
+            if known.gone_s is None or known.label != look.label or known.last.still_s < self._policy.rejoin_still_s:
                 continue
             if iou(known.last.box, look.box) >= self._policy.rejoin_iou:
                 self._objects[look.track] = self._objects.pop(track)
