@@ -120,7 +120,8 @@ def crossings(site: Site, there: Iterable[Actual], span_s: tuple[float, float]) 
                 direction = line["to_right"] if offset(a, b, after) > 0 else line["to_left"]
                 at_s = (actual.frames[row] + part) / FPS
                 fact = _fact(actual, f"{name}, {direction}", at_s, at_s, span_s)
-                found.append(_unless(fact, crossing(*shorter, before, after) is None))
+                is_seen = all(_is_seen(actual, at_s + a, at_s + a + AROUND_S) for a in (-AROUND_S, 0.0))
+                found.append(_unless(fact, not is_seen or crossing(*shorter, before, after) is None))
     return found
 
 
@@ -133,7 +134,7 @@ def stays(site: Site, there: Iterable[Actual], span_s: tuple[float, float]) -> l
                 is_in = np.array([contains(zone["corners"], tuple(foot)) for foot in actual.foot])
                 for first, last in runs(is_in):
                     start_s, end_s = actual.frames[first] / FPS, actual.frames[last] / FPS
-                    fact = _fact(actual, name, start_s, end_s, span_s, around_s=0.0)
+                    fact = _fact(actual, name, start_s, end_s, span_s)
                     found.append(_unless(fact, end_s - start_s < SHORT_S))
     return found
 
@@ -145,7 +146,7 @@ def passages(site: Site, there: Iterable[Actual], span_s: tuple[float, float]) -
         for name, lane in site.lanes.items():
             if actual.label in WHEELS and (times := _passage_s(actual, lane)):
                 start_s, end_s = times
-                fact = _fact(actual, name, start_s, end_s, span_s, around_s=0.0)
+                fact = _fact(actual, name, start_s, end_s, span_s)
                 kmh = (lane.y1 - lane.y0) / (end_s - start_s) * 3.6
                 found.append(Fact(actual, name, start_s, end_s, fact.counts, kmh))
     return found
@@ -179,16 +180,17 @@ def _passage_s(actual: Actual, lane: Lane) -> tuple[float, float] | None:
     return None
 
 
-def _fact(
-    actual: Actual, rule: str, start_s: float, end_s: float, span_s: tuple[float, float], around_s: float = AROUND_S
-) -> Fact:
-    times = actual.frames / FPS
-    around = (times >= start_s - around_s) & (times <= end_s + around_s)
-    is_judged = actual.is_judged[around]
-    is_seen = bool(around.any()) and is_judged.mean() >= 0.5
-    is_seen = is_seen and all((last - first + 1) / FPS < HIDDEN_S for first, last in runs(~is_judged))
+def _fact(actual: Actual, rule: str, start_s: float, end_s: float, span_s: tuple[float, float]) -> Fact:
     is_within = start_s >= span_s[0] + EDGE_S and end_s <= span_s[1] - EDGE_S
-    return Fact(actual, rule, start_s, end_s, is_seen and is_within)
+    return Fact(actual, rule, start_s, end_s, is_within and _is_seen(actual, start_s, end_s))
+
+
+def _is_seen(actual: Actual, start_s: float, end_s: float) -> bool:
+    times = actual.frames / FPS
+    is_judged = actual.is_judged[(times >= start_s - 0.5 / FPS) & (times <= end_s + 0.5 / FPS)]
+    if not len(is_judged) or is_judged.mean() < 0.5:
+        return False
+    return all((last - first + 1) / FPS < HIDDEN_S for first, last in runs(~is_judged))
 
 
 def _unless(fact: Fact, is_unclear: bool) -> Fact:
@@ -203,11 +205,14 @@ def _judge_lines(
         (event, f"{each.line}, {each.direction}", each.at)
         for event in events
         for each in event.crossings
-        if span_s[0] + EDGE_S <= each.at <= span_s[1] - EDGE_S
     ]
     owners = assigned(len(true), len(told), lambda i, j: _apart_s(true[i], told[j]), LATE_S + 0.5)
     of_told = {j: i for i, j in owners.items()}
-    kept = [j for j in range(len(told)) if j not in of_told or true[of_told[j]].counts]
+    kept = [
+        j
+        for j, (_, _, at_s) in enumerate(told)
+        if (true[of_told[j]].counts if j in of_told else span_s[0] + EDGE_S <= at_s <= span_s[1] - EDGE_S)
+    ]
     for i, fact in enumerate(true):
         if fact.counts and i not in owners:
             tally.notes.append(f"missed: {fact.actual.label} {fact.actual.name} over {fact.rule} at {fact.start_s:.1f}")

@@ -129,7 +129,7 @@ class Analyst:
             case Loitered():
                 doings.stays[happening.zone] = replace(doings.stays[happening.zone], has_loitered=True)
             case Left():
-                doings.stays.pop(happening.zone, None)
+                doings.stays[happening.zone] = replace(doings.stays[happening.zone], left_s=happening.at_s)
             case Crossed():
                 doings.passages.append(Passage(happening.line, happening.direction, happening.at_s))
                 doings.is_wanted = True
@@ -148,12 +148,14 @@ class Analyst:
     def _look(self, track: Track) -> Look:
         doings = self._doings.setdefault(track.id, _Doings())
         passages, doings.passages = tuple(doings.passages), []
+        stays = tuple(doings.stays.values())
+        doings.stays = {stay.zone: stay for stay in stays if stay.left_s is None}
         return Look(
             track=track.id,
             label=track.label,
             score=track.score,
             box=track.box,
-            stays=tuple(doings.stays.values()),
+            stays=stays,
             passages=passages,
             speed=doings.speed,
             headway=doings.headway,

@@ -8,7 +8,7 @@ What is kept of an object does not grow with the time it stays: its path is thin
 visits and crossings the newest are kept.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from math import hypot, sqrt
 
@@ -77,6 +77,8 @@ class Stay:
     since_s: float
     """When it came, monotonic; perhaps long before it was clear that it stays."""
     has_loitered: bool = False
+    left_s: float | None = None
+    """When it left: said once; perhaps long before it was clear."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -365,9 +367,10 @@ def _take_in(known: _Object, look: Look, at: float, frame_wh: tuple[int, int]) -
         known.is_changed |= known.best_worth >= known.told_worth * BETTER_RATIO
 
 
-def _move_between_zones(known: _Object, stays: Iterable[Stay], at: float) -> None:
-    inside = {stay.zone: stay for stay in stays}
-    visits = [_continued(visit, inside.get(visit.zone), at) for visit in known.visits]
+def _move_between_zones(known: _Object, stays: Sequence[Stay], at: float) -> None:
+    inside = {stay.zone: stay for stay in stays if stay.left_s is None}
+    left = {stay.zone: min(known.wall(stay.left_s), at) for stay in stays if stay.left_s is not None}
+    visits = [_continued(visit, inside.get(visit.zone), left.get(visit.zone, at)) for visit in known.visits]
     entered = inside.keys() - {visit.zone for visit in visits if visit.left_at is None}
     for zone in sorted(entered):
         entered_at = min(known.wall(inside[zone].since_s), at)

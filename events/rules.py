@@ -16,6 +16,9 @@ from events.tracks import Track, TrackUpdate
 CLEARLY = 0.12
 """By so much of its own size (the square root of its box's area) a foot must be beyond an edge."""
 
+LEAVE_S = 1.0
+"""Who is clearly outside of a zone for so long has left it: legs that a car hides for a moment do not walk out and in."""
+
 
 @dataclass(frozen=True, slots=True)
 class Zone:
@@ -77,6 +80,7 @@ class Left:
     zone: str
     track: Track
     at_s: float
+    """When it was outside first."""
     inside_s: float
 
 
@@ -118,6 +122,12 @@ class _Stay:
     since_s: float
     has_entered: bool = False
     has_loitered: bool = False
+    out_s: float | None = None
+    """Since when it has been outside, if it is."""
+
+    def left(self, zone: str, track: Track) -> Left:
+        at_s = track.seen_s if self.out_s is None else self.out_s
+        return Left(zone, track, at_s, at_s - self.since_s)
 
 
 @dataclass(slots=True)
@@ -174,7 +184,7 @@ class Rules:
         past = self._pasts.pop(track.id, _Past())
         for name, stay in past.stays.items():
             if stay.has_entered:
-                yield Left(name, track, track.seen_s, track.seen_s - stay.since_s)
+                yield stay.left(name, track)
 
 
 def is_masked(masks: Collection[Polygon], box: tuple[float, float, float, float], source_wh: tuple[int, int]) -> bool:
@@ -192,12 +202,14 @@ def _judge_zone(zone: Zone, past: _Past, track: Track, source_wh: tuple[int, int
             return
         stay = past.stays[zone.name] = _Stay(track.seen_s)
     elif not is_inside:
-        if stay.has_entered and distance_to_edge(corners, track.foot) < _clearly_px(track):
-            return
-        del past.stays[zone.name]
-        if stay.has_entered:
-            yield Left(zone.name, track, track.seen_s, track.seen_s - stay.since_s)
+        if not stay.has_entered:
+            del past.stays[zone.name]
+        elif distance_to_edge(corners, track.foot) >= _clearly_px(track):
+            stay.out_s = track.seen_s if stay.out_s is None else stay.out_s
+            if track.seen_s - stay.out_s >= LEAVE_S:
+                yield past.stays.pop(zone.name).left(zone.name, track)
         return
+    stay.out_s = None
     inside_s = track.seen_s - stay.since_s
     if not stay.has_entered and inside_s >= zone.dwell_s:
         stay.has_entered = True
