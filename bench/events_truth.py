@@ -2,14 +2,15 @@
 
     .venv/bin/python bench/events_truth.py [--chain] [--minutes 3] [--out bench/results/events.md]
 
-Four cameras by day are one mosaic, four at dusk and by night another. The rules are drawn on the scenes' ground, and the
-truth of them is the painter's (`bench/sites.py`); what counts is said in `bench/visits.py`. The same is asked twice:
+Four cameras by day are one mosaic, four at dusk and by night another. The rules are drawn on the scenes' ground, and
+the truth of them is the painter's (`bench/sites.py`); what counts is said in `bench/visits.py`. Two ways to ask:
 
 - without a daemon: each mosaic's every second picture, seen whole by the model in the box and followed by
   `events.analyst`. Deterministic; what was seen is kept in the user's cache.
-- with --chain: `mosaicd simulate` serves the clips over RTSP again and again, `mosaicd run` with its defaults and events
-  switched on makes events of them, and what is judged is what is in its database. A camera's seconds of recording come
-  from the answered frames' own time stamps (`sightings.jsonl`): one offset a camera from its stream to the wall clock.
+- with --chain: `mosaicd simulate` serves the clips over RTSP again and again, `mosaicd run` with its defaults and
+  events switched on makes events of them, and what is judged is what is in its database. A camera's seconds of
+  recording come from the answered frames' own time stamps (`sightings.jsonl`): one offset a camera from its stream to
+  the wall clock. Mosaics are looked at whole (`model.input: mosaic`), so that boxes may cross seams.
 
 Renders the scenes the first time, a minute each.
 """
@@ -140,7 +141,9 @@ def through_the_chain(folder: Path, minutes: float) -> Results:
         (folder / "cameras.yaml").write_text(json.dumps(roster))
         with run_daemon(folder) as daemon:
             end_s = time.monotonic() + 2 * START_S
-            while not (total(scrape(port), "mosaicd_camera_up") == len(cameras) and total(scrape(port), "mosaicd_ready")):
+            while not (
+                total(scrape(port), "mosaicd_camera_up") == len(cameras) and total(scrape(port), "mosaicd_ready")
+            ):
                 daemon.check()
                 if time.monotonic() > end_s:
                     raise TimeoutError("not all cameras came up")
@@ -193,8 +196,9 @@ def recorded(sightings: Path, camera: str) -> tuple[float, tuple[float, float]]:
 def tables(results: Results, command: str) -> str:
     """All figures, as Markdown."""
     revision = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
+    when, where = f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC", f"{os.cpu_count()} cores"
     lines = [
-        f"`{command}`, {datetime.now(UTC):%Y-%m-%d %H:%M} UTC, {os.cpu_count()} cores, revision {revision.stdout.strip()}",
+        f"`{command}`, {when}, {where}, revision {revision.stdout.strip()}",
         "",
         "| scene | crossings: true / told / missed / false (double) | stays: true / missed / false "
         "| speeds: measured / true, median error, bias | visits: one event / none / more | events of nothing |",
@@ -210,8 +214,10 @@ def tables(results: Results, command: str) -> str:
     off, true = everything.counted - everything.crossings, max(1, everything.crossings)
     found = everything.stays - everything.missed_stays
     lines += [
-        f"Lines: counts {off / true:+.1%} of the true ones. Zones: recall {found / max(1, everything.stays):.3f}, precision "
-        f"{found / max(1, found + everything.false_stays):.3f}. Speeds: median error {error(everything):.1%}.",
+        f"Lines: counts {off / true:+.1%} of the true ones. "
+        f"Zones: recall {found / max(1, everything.stays):.3f}, "
+        f"precision {found / max(1, found + everything.false_stays):.3f}. "
+        f"Speeds: median error {error(everything):.1%}.",
         "",
     ]
     return "\n".join(lines)

@@ -44,9 +44,7 @@ def _detect(clips: Sequence[Path], frames: int) -> list[list[float]]:
     """Tile, picture, score, class and box of everything seen."""
     arrangement = Arrangement(Input.MOSAIC, TILE_WH)
     canvas = arrangement.canvas
-    engine = load_engine(
-        installed_engines()[0], FILES, EngineOptions((canvas.w, canvas.h), cache_dir=CACHE / "graphs")
-    )
+    engine = load_engine(installed_engines()[0], FILES, EngineOptions((canvas.w, canvas.h), cache_dir=CACHE / "graphs"))
     rows = []
     containers = [av.open(str(clip)) for clip in clips]
     videos = [container.decode(video=0) for container in containers]

@@ -11,6 +11,7 @@ actor and the round in which it set out, and footage that is played again and ag
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -130,9 +131,7 @@ class _Drawing:
     def zone(self, name: str, low: Ground, high: Ground, labels: Sequence[str]) -> None:
         """A rectangle along the axes; where the picture does not hold all of it, what of its outline it holds."""
         corners = np.array([low, (high[0], low[1]), high, (low[0], high[1]), low], float)
-        outline = np.concatenate(
-            [np.linspace(a, b, 100, endpoint=False) for a, b in zip(corners[:-1], corners[1:], strict=True)]
-        )
+        outline = np.concatenate([np.linspace(a, b, 100, endpoint=False) for a, b in pairwise(corners)])
         shown = self._is_shown(outline)
         if shown.sum() < 100:
             return
@@ -226,9 +225,7 @@ def _actual(site: Site, key: tuple[int, int, int], by_frame: dict[int, Truth], f
     for row, frame in enumerate(at.tolist()):
         if truth := by_frame.get(frame):
             x1, y1, x2, y2 = boxes[row] = truth.xyxy
-            is_judged[row] = (
-                truth.visible_ratio >= LEAST_VISIBLE and (x2 - x1) * (y2 - y1) * scale**2 >= LEAST_PX**2
-            )
+            is_judged[row] = truth.visible_ratio >= LEAST_VISIBLE and (x2 - x1) * (y2 - y1) * scale**2 >= LEAST_PX**2
     label = next(iter(by_frame.values())).label
     foot = in_picture(site.scene.lens, ground)
     return Actual(f"{number}.{launch}.{part}", label, at, ground, foot, boxes, is_judged)

@@ -24,7 +24,7 @@ END_M = 0.5
 EDGE_S = 2.0
 """At the recording's begin and end."""
 LATE_S = 2.0
-"""A crossing that is told is the true one if it is that close: a long vehicle's box crosses before or after its middle."""
+"""A crossing that is told is the true one if it is that close: a long vehicle's box crosses before its middle does."""
 LEAST_SHARED = 0.3
 """Of the time of two stays that are one: their intersection over union."""
 FAR = 1.0
@@ -93,13 +93,12 @@ def _values(tally: Tally) -> list:
 
 def judge(site: Site, there: Sequence[Actual], events: Sequence[Event], span_s: tuple[float, float]) -> Tally:
     """Compare a camera's ended events, whose times are seconds of the recording, with what happened within a span."""
-    tally = Tally()
-    owners = [_owner(event, there) for event in events]
-    _judge_lines(site, there, events, span_s, tally)
-    _judge_zones(site, there, events, span_s, tally)
-    _judge_speeds(site, there, events, owners, span_s, tally)
-    _judge_visits(site, there, events, owners, span_s, tally)
-    return tally
+    judgement = _Judgement(site, there, events, span_s)
+    judgement.judge_lines()
+    judgement.judge_zones()
+    judgement.judge_speeds()
+    judgement.judge_visits()
+    return judgement.tally
 
 
 def crossings(site: Site, there: Iterable[Actual], span_s: tuple[float, float]) -> list[Fact]:
@@ -197,38 +196,6 @@ def _unless(fact: Fact, is_unclear: bool) -> Fact:
     return Fact(fact.actual, fact.rule, fact.start_s, fact.end_s, fact.counts and not is_unclear)
 
 
-def _judge_lines(
-    site: Site, there: Sequence[Actual], events: Sequence[Event], span_s: tuple[float, float], tally: Tally
-) -> None:
-    true = crossings(site, there, span_s)
-    told = [
-        (event, f"{each.line}, {each.direction}", each.at)
-        for event in events
-        for each in event.crossings
-    ]
-    owners = assigned(len(true), len(told), lambda i, j: _apart_s(true[i], told[j]), LATE_S + 0.5)
-    of_told = {j: i for i, j in owners.items()}
-    kept = [
-        j
-        for j, (_, _, at_s) in enumerate(told)
-        if (true[of_told[j]].counts if j in of_told else span_s[0] + EDGE_S <= at_s <= span_s[1] - EDGE_S)
-    ]
-    for i, fact in enumerate(true):
-        if fact.counts and i not in owners:
-            tally.notes.append(f"missed: {fact.actual.label} {fact.actual.name} over {fact.rule} at {fact.start_s:.1f}")
-    false = [told[j] for j in kept if j not in of_told]
-    for event, rule, at_s in false:
-        again = any(_apart_s(fact, (event, rule, at_s)) <= LATE_S and i in owners for i, fact in enumerate(true))
-        tally.double_crossings += again
-        tally.notes.append(f"{'double' if again else 'false'}: {event.label} over {rule} at {at_s:.1f}, {event.id}")
-    tally.crossings = sum(fact.counts for fact in true)
-    tally.counted, tally.false_crossings = len(kept), len(false)
-    tally.missed_crossings = sum(fact.counts and i not in owners for i, fact in enumerate(true))
-    for rule in sorted({fact.rule for fact in true} | {rule for _, rule, _ in told}):
-        pair = (sum(fact.counts and fact.rule == rule for fact in true), sum(told[j][1] == rule for j in kept))
-        tally.by_rule[f"{site.seed} {rule}"] = pair
-
-
 def _apart_s(fact: Fact, told: tuple[Event, str, float]) -> float:
     event, rule, at_s = told
     if fact.rule != rule or abs(fact.start_s - at_s) > LATE_S:
@@ -237,95 +204,129 @@ def _apart_s(fact: Fact, told: tuple[Event, str, float]) -> float:
     return abs(fact.start_s - at_s) + 0.1 * min(5.0, _distance(event, fact.actual, (at_s - 1.0, at_s + 1.0)))
 
 
-def _judge_zones(
-    site: Site, there: Sequence[Actual], events: Sequence[Event], span_s: tuple[float, float], tally: Tally
-) -> None:
-    true = stays(site, there, span_s)
-    told = [
-        (event, visit.zone, visit.entered_at, visit.left_at if visit.left_at is not None else span_s[1])
-        for event in events
-        for visit in event.zones
-    ]
+class _Judgement:
+    """One camera's events beside what happened there."""
 
-    def cost(i: int, j: int) -> float:
-        fact, (event, zone, start_s, end_s) = true[i], told[j]
-        shared = min(fact.end_s, end_s) - max(fact.start_s, start_s)
-        union = max(fact.end_s, end_s) - min(fact.start_s, start_s)
-        if fact.rule != zone or shared <= 0 or shared / union < (LEAST_SHARED if fact.counts else 0.0):
-            return np.inf
-        far = _distance(event, fact.actual, (max(fact.start_s, start_s), min(fact.end_s, end_s)))
-        return 1 - shared / union + 0.1 * far if far <= FAR else np.inf
+    def __init__(
+        self, site: Site, there: Sequence[Actual], events: Sequence[Event], span_s: tuple[float, float]
+    ) -> None:
+        self.site, self.there, self.events, self.span_s = site, there, events, span_s
+        self.owners = [_owner(event, there) for event in events]
+        self.tally = Tally()
 
-    owners = assigned(len(true), len(told), cost, 2.0)
-    of_told = {j: i for i, j in owners.items()}
-    for i, fact in enumerate(true):
-        if fact.counts and i not in owners:
-            tally.missed_stays += 1
-            who = f"{fact.actual.label} {fact.actual.name}"
-            tally.notes.append(f"missed: {who} in {fact.rule} from {fact.start_s:.1f} to {fact.end_s:.1f}")
-    for j, (event, zone, start_s, end_s) in enumerate(told):
-        is_within = start_s >= span_s[0] + EDGE_S and end_s <= span_s[1] - EDGE_S
-        is_clear = end_s - start_s >= SHORT_S and not any(
-            np.isfinite(cost(i, j)) for i, fact in enumerate(true) if not fact.counts
-        )
-        if j not in of_told and is_within and is_clear:
-            tally.false_stays += 1
-            tally.notes.append(f"false: {event.label} in {zone} from {start_s:.1f} to {end_s:.1f}, {event.id}")
-    tally.stays = sum(fact.counts for fact in true)
-
-
-def _judge_speeds(
-    site: Site,
-    there: Sequence[Actual],
-    events: Sequence[Event],
-    owners: Sequence[Actual | None],
-    span_s: tuple[float, float],
-    tally: Tally,
-) -> None:
-    for fact in passages(site, there, span_s):
-        if not fact.counts:
-            continue
-        tally.passages += 1
-        told = [
-            event.speed.median_kmh
-            for event, owner in zip(events, owners, strict=True)
-            if owner is fact.actual and event.speed and event.started_at <= fact.end_s and event.updated_at >= fact.start_s
+    def judge_lines(self) -> None:
+        true = crossings(self.site, self.there, self.span_s)
+        told = [(event, f"{each.line}, {each.direction}", each.at) for event in self.events for each in event.crossings]
+        owners = assigned(len(true), len(told), lambda i, j: _apart_s(true[i], told[j]), LATE_S + 0.5)
+        of_told = {j: i for i, j in owners.items()}
+        kept = [
+            j
+            for j, (_, _, at_s) in enumerate(told)
+            if (true[of_told[j]].counts if j in of_told else self.span_s[0] + EDGE_S <= at_s <= self.span_s[1] - EDGE_S)
         ]
-        if told:
-            tally.speed_errors.append(told[-1] / fact.kmh - 1)
-        note = f"speed: {fact.actual.label} {fact.actual.name} {fact.rule} at {fact.start_s:.1f}: "
-        tally.notes.append(f"{note}{fact.kmh:.1f} km/h, told {[round(each, 1) for each in told]}")
+        for i, fact in enumerate(true):
+            if fact.counts and i not in owners:
+                self.tally.notes.append(
+                    f"missed: {fact.actual.label} {fact.actual.name} over {fact.rule} at {fact.start_s:.1f}"
+                )
+        false = [told[j] for j in kept if j not in of_told]
+        for event, rule, at_s in false:
+            again = any(_apart_s(fact, (event, rule, at_s)) <= LATE_S and i in owners for i, fact in enumerate(true))
+            self.tally.double_crossings += again
+            self.tally.notes.append(
+                f"{'double' if again else 'false'}: {event.label} over {rule} at {at_s:.1f}, {event.id}"
+            )
+        self.tally.crossings = sum(fact.counts for fact in true)
+        self.tally.counted, self.tally.false_crossings = len(kept), len(false)
+        self.tally.missed_crossings = sum(fact.counts and i not in owners for i, fact in enumerate(true))
+        for rule in sorted({fact.rule for fact in true} | {rule for _, rule, _ in told}):
+            pair = (sum(fact.counts and fact.rule == rule for fact in true), sum(told[j][1] == rule for j in kept))
+            self.tally.by_rule[f"{self.site.seed} {rule}"] = pair
 
+    def judge_zones(self) -> None:
+        true = stays(self.site, self.there, self.span_s)
+        told = [
+            (event, visit.zone, visit.entered_at, visit.left_at if visit.left_at is not None else self.span_s[1])
+            for event in self.events
+            for visit in event.zones
+        ]
 
-def _judge_visits(
-    site: Site,
-    there: Sequence[Actual],
-    events: Sequence[Event],
-    owners: Sequence[Actual | None],
-    span_s: tuple[float, float],
-    tally: Tally,
-) -> None:
-    wanted = [fact for fact in crossings(site, there, span_s) + stays(site, there, span_s) if fact.counts]
-    wanted += [fact for fact in passages(site, there, span_s) if fact.counts]
-    for actual in {id(fact.actual): fact.actual for fact in wanted}.values():
-        for start_s, end_s in _presences(actual):
-            if not any(start_s - AROUND_S <= each.start_s <= end_s + AROUND_S for each in wanted if each.actual is actual):
+        def cost(i: int, j: int) -> float:
+            fact, (event, zone, start_s, end_s) = true[i], told[j]
+            shared = min(fact.end_s, end_s) - max(fact.start_s, start_s)
+            union = max(fact.end_s, end_s) - min(fact.start_s, start_s)
+            if fact.rule != zone or shared <= 0 or shared / union < (LEAST_SHARED if fact.counts else 0.0):
+                return np.inf
+            far = _distance(event, fact.actual, (max(fact.start_s, start_s), min(fact.end_s, end_s)))
+            return 1 - shared / union + 0.1 * far if far <= FAR else np.inf
+
+        owners = assigned(len(true), len(told), cost, 2.0)
+        of_told = {j: i for i, j in owners.items()}
+        for i, fact in enumerate(true):
+            if fact.counts and i not in owners:
+                self.tally.missed_stays += 1
+                who = f"{fact.actual.label} {fact.actual.name}"
+                self.tally.notes.append(f"missed: {who} in {fact.rule} from {fact.start_s:.1f} to {fact.end_s:.1f}")
+        for j, (event, zone, start_s, end_s) in enumerate(told):
+            is_within = start_s >= self.span_s[0] + EDGE_S and end_s <= self.span_s[1] - EDGE_S
+            is_clear = end_s - start_s >= SHORT_S and not any(
+                np.isfinite(cost(i, j)) for i, fact in enumerate(true) if not fact.counts
+            )
+            if j not in of_told and is_within and is_clear:
+                self.tally.false_stays += 1
+                self.tally.notes.append(f"false: {event.label} in {zone} from {start_s:.1f} to {end_s:.1f}, {event.id}")
+        self.tally.stays = sum(fact.counts for fact in true)
+
+    def judge_speeds(self) -> None:
+        for fact in passages(self.site, self.there, self.span_s):
+            if not fact.counts:
                 continue
-            mine = [
-                event
-                for event, owner in zip(events, owners, strict=True)
-                if owner is actual and event.started_at <= end_s + AROUND_S and event.updated_at >= start_s - AROUND_S
+            self.tally.passages += 1
+            told = [
+                event.speed.median_kmh
+                for event, owner in zip(self.events, self.owners, strict=True)
+                if owner is fact.actual
+                and event.speed
+                and event.started_at <= fact.end_s
+                and event.updated_at >= fact.start_s
             ]
-            tally.visits += 1
-            tally.events_of_visits.append(len(mine))
-            if len(mine) != 1:
-                who = f"{actual.label} {actual.name} from {start_s:.1f} to {end_s:.1f}"
-                ids = [f"{event.label} {event.started_at:.1f}-{event.updated_at:.1f} {event.id}" for event in mine]
-                tally.notes.append(f"{len(mine)} events: {who} {ids}")
-    for event, owner in zip(events, owners, strict=True):
-        if owner is None:
-            tally.strays += 1
-            tally.notes.append(f"stray: {event.label} from {event.started_at:.1f} to {event.updated_at:.1f}, {event.id}")
+            if told:
+                self.tally.speed_errors.append(told[-1] / fact.kmh - 1)
+            note = f"speed: {fact.actual.label} {fact.actual.name} {fact.rule} at {fact.start_s:.1f}: "
+            self.tally.notes.append(f"{note}{fact.kmh:.1f} km/h, told {[round(each, 1) for each in told]}")
+
+    def judge_visits(self) -> None:
+        wanted = [
+            fact
+            for fact in crossings(self.site, self.there, self.span_s) + stays(self.site, self.there, self.span_s)
+            if fact.counts
+        ]
+        wanted += [fact for fact in passages(self.site, self.there, self.span_s) if fact.counts]
+        for actual in {id(fact.actual): fact.actual for fact in wanted}.values():
+            for start_s, end_s in _presences(actual):
+                if not any(
+                    start_s - AROUND_S <= each.start_s <= end_s + AROUND_S for each in wanted if each.actual is actual
+                ):
+                    continue
+                mine = [
+                    event
+                    for event, owner in zip(self.events, self.owners, strict=True)
+                    if owner is actual
+                    and event.started_at <= end_s + AROUND_S
+                    and event.updated_at >= start_s - AROUND_S
+                ]
+                self.tally.visits += 1
+                self.tally.events_of_visits.append(len(mine))
+                if len(mine) != 1:
+                    who = f"{actual.label} {actual.name} from {start_s:.1f} to {end_s:.1f}"
+                    ids = [f"{event.label} {event.started_at:.1f}-{event.updated_at:.1f} {event.id}" for event in mine]
+                    self.tally.notes.append(f"{len(mine)} events: {who} {ids}")
+        for event, owner in zip(self.events, self.owners, strict=True):
+            if owner is None:
+                self.tally.strays += 1
+                self.tally.notes.append(
+                    f"stray: {event.label} from {event.started_at:.1f} to {event.updated_at:.1f}, {event.id}"
+                )
 
 
 def _presences(actual: Actual) -> list[tuple[float, float]]:

@@ -78,7 +78,7 @@ class Stay:
     """When it came, monotonic; perhaps long before it was clear that it stays."""
     has_loitered: bool = False
     left_s: float | None = None
-    """When it left: said once; perhaps long before it was clear."""
+    """When it left: said once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,12 +239,10 @@ class Lives:
 
     def _know(self, known: _Object, look: Look, frame_wh: tuple[int, int]) -> Batch:
         known.last, when = look, known.wall(known.last_s)
-        crossings = tuple(
-            Crossing(each.line, each.direction, min(known.wall(each.at_s), when)) for each in look.passages
-        )
+        crossings = [Crossing(each.line, each.direction, min(known.wall(each.at_s), when)) for each in look.passages]
         if known.begun_at is None and look.is_wanted:
-            since = (*(known.wall(stay.since_s) for stay in look.stays), *(crossing.at for crossing in crossings))
-            known.begun_at = min((when, *since))
+            since = [*(known.wall(stay.since_s) for stay in look.stays), *(each.at for each in crossings)]
+            known.begun_at = min([when, *since])
         batch = Batch(counts=tuple(_count(self._camera, known.label, crossing) for crossing in crossings))
         if known.begun_at is None:
             return batch

@@ -17,7 +17,7 @@ CLEARLY = 0.12
 """By so much of its own size (the square root of its box's area) a foot must be beyond an edge."""
 
 LEAVE_S = 1.0
-"""Who is clearly outside of a zone for so long has left it: legs that a car hides for a moment do not walk out and in."""
+"""Who is clearly outside of a zone for so long has left it: feet that a car hides for a moment have not walked out."""
 
 
 @dataclass(frozen=True, slots=True)
