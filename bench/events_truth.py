@@ -6,7 +6,8 @@ Four cameras by day are one mosaic, four at dusk and by night another. The rules
 the truth of them is the painter's (`bench/sites.py`); what counts is said in `bench/visits.py`. Two ways to ask:
 
 - without a daemon: each mosaic's every second picture, seen whole by the model in the box and followed by
-  `events.analyst`. Deterministic; what was seen is kept in the user's cache.
+  `events.analyst`. Deterministic; what was seen is kept in the user's cache. With --tiles each tile is seen by itself:
+  what is counted more often without it is counted because of the seams.
 - with --chain: `mosaicd simulate` serves the clips over RTSP again and again, `mosaicd run` with its defaults and
   events switched on makes events of them, and what is judged is what is in its database. A camera's seconds of
   recording come from the answered frames' own time stamps (`sightings.jsonl`): one offset a camera from its stream to
@@ -49,6 +50,7 @@ from daemon.rulefields import LineEntry, StretchEntry, ZoneEntry, rules_of
 from events.analyst import Analyst
 from events.reading import MAX_PAGE, EventReader
 from events.words import Batch, Ending, Event, Kind
+from inference.evaluation.arrangement import Input
 from simulator.world.clip import ClipSpec, read_truths, render_clip
 
 ROUND_S = 60.0
@@ -102,14 +104,14 @@ def moved(event: Event, by_s: float) -> Event:
     )
 
 
-def without_daemon() -> Results:
+def without_daemon(way: Input) -> Results:
     """Both ways to take every second picture, together."""
     frames = round(ROUND_S * FPS)
     results: Results = {}
     for name, seeds in MOSAICS.items():
         results[name] = {}
         clips = [clip_of(seed) for seed in seeds]
-        for seed, clip, seen in zip(seeds, clips, seen_in_mosaic(clips, frames), strict=True):
+        for seed, clip, seen in zip(seeds, clips, seen_in_mosaic(clips, frames, way), strict=True):
             site = site_of(seed, ROUND_S)
             there = actuals(site, read_truths(clip), frames)
             tally = Tally()
@@ -247,6 +249,7 @@ def error(tally: Tally) -> float:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measures, prints, and keeps if asked to."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--tiles", action="store_true", help="without a daemon: look at each tile by itself")
     parser.add_argument("--chain", action="store_true", help="through simulator and daemon, in real time")
     parser.add_argument("--minutes", type=float, default=3.0, help="how long, with --chain (3)")
     parser.add_argument("--keep", type=Path, help="the chain's folder, kept for a closer look")
@@ -268,7 +271,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _measured(chosen: argparse.Namespace) -> Results:
     if not chosen.chain:
-        return without_daemon()
+        return without_daemon(Input.TILES if chosen.tiles else Input.MOSAIC)
     if chosen.keep:
         chosen.keep.mkdir(parents=True)
         return through_the_chain(chosen.keep.absolute(), chosen.minutes)

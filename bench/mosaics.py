@@ -1,7 +1,7 @@
 """What the model in the box sees of scenes that are four to a mosaic, every picture of them; kept in the user's cache.
 
-The same mosaics as a worker gets, whole, so that a box may cross a seam: composed, answered and credited by the
-product's own geometry, without a daemon, the same each time.
+The same mosaics as a worker gets: composed, answered and credited by the product's own geometry, without a daemon, the
+same each time. They are looked at whole, so that a box may cross a seam, or tile by tile, so that none can.
 """
 
 from collections.abc import Sequence
@@ -27,11 +27,11 @@ Seen = list[tuple[Sighting, ...]]
 """By the picture's index."""
 
 
-def seen_in_mosaic(clips: Sequence[Path], frames: int) -> list[Seen]:
+def seen_in_mosaic(clips: Sequence[Path], frames: int, way: Input = Input.MOSAIC) -> list[Seen]:
     """What is seen of each of four clips, side by side."""
-    kept = CACHE / ("mosaic-" + "-".join(clip.stem.split("-640x360")[0] for clip in clips) + f"-{frames}.npz")
+    kept = CACHE / (f"{way}-" + "-".join(clip.stem.split("-640x360")[0] for clip in clips) + f"-{frames}.npz")
     if not kept.is_file():
-        np.savez_compressed(kept, rows=np.array(_detect(clips, frames), np.float32).reshape(-1, 8))
+        np.savez_compressed(kept, rows=np.array(_detect(clips, frames, way), np.float32).reshape(-1, 8))
     names = FILES.names.read_text().split("\n")
     seen: list[Seen] = [[() for _ in range(frames)] for _ in clips]
     for tile, frame, score, label, *box in np.load(kept)["rows"].tolist():
@@ -40,11 +40,11 @@ def seen_in_mosaic(clips: Sequence[Path], frames: int) -> list[Seen]:
     return seen
 
 
-def _detect(clips: Sequence[Path], frames: int) -> list[list[float]]:
+def _detect(clips: Sequence[Path], frames: int, way: Input) -> list[list[float]]:
     """Tile, picture, score, class and box of everything seen."""
-    arrangement = Arrangement(Input.MOSAIC, TILE_WH)
-    canvas = arrangement.canvas
-    engine = load_engine(installed_engines()[0], FILES, EngineOptions((canvas.w, canvas.h), cache_dir=CACHE / "graphs"))
+    arrangement = Arrangement(way, TILE_WH)
+    options = EngineOptions(arrangement.model_input.input_wh, cache_dir=CACHE / "graphs")
+    engine = load_engine(installed_engines()[0], FILES, options)
     rows = []
     containers = [av.open(str(clip)) for clip in clips]
     videos = [container.decode(video=0) for container in containers]

@@ -35,6 +35,8 @@ EDGE = 0.005
 """Of the picture: so far from its edges all rules stay."""
 AROUND_M = 2.5
 """So much of the ground on either side of a line is in the picture: nobody comes into it just there."""
+DWELL_S = 1.5
+"""Of all zones: the crossing takes four seconds or more, and a box that jumps over for a moment has not entered."""
 LANE_M = 3.6
 LEAST_LINE_M = 1.5
 LEAST_STRETCH_M, MOST_STRETCH_M = 12.0, 30.0
@@ -137,7 +139,8 @@ class _Drawing:
             return
         kept = outline[shown]
         turns = [0, *(i for i in range(1, len(kept) - 1) if _bends(kept[i - 1], kept[i], kept[i + 1])), len(kept) - 1]
-        self._zones[name] = {"corners": _rounded(in_picture(self._lens, kept[turns])), "labels": [*labels]}
+        corners_01 = _rounded(in_picture(self._lens, kept[turns]))
+        self._zones[name] = {"corners": corners_01, "labels": [*labels], "dwell_s": DWELL_S}
 
     def stretch(self, name: str, x0: float, x1: float, near: float, far: float) -> None:
         """The nearest part of a lane of which all four corners are in the picture."""

@@ -1,8 +1,9 @@
 """Events beside the truth of a site: crossings, visits of zones, speeds, and how many events an object has. Pure.
 
 What an object truly does at a rule counts if a detector could be asked to see it there: visible by 40 % and 12 pixels
-large in the tile for at least half of the time around it. What is less clear (hidden, tiny, at a line's very end,
-in a zone for less than a second, begun before or ended after the recording) counts neither as missed nor as false.
+large in the tile for at least half of the time around it. What is less clear (hidden, tiny, at a line's very end, hardly
+longer in a zone than it takes to enter, begun before or ended after the recording) counts neither as missed nor as
+false.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -11,14 +12,14 @@ from itertools import pairwise
 
 import numpy as np
 
-from bench.sites import FPS, SIZE_WH, WHEELS, Actual, Floats, Lane, Site
+from bench.sites import DWELL_S, FPS, SIZE_WH, WHEELS, Actual, Floats, Lane, Site
 from events.association import assign
 from events.geometry import Point, contains, crossing, offset
 from events.words import Event
 
 AROUND_S = 1.0
 """Before and after something happens, in which its object has to be seen."""
-SHORT_S = 1.0
+SHORT_S = DWELL_S + 0.5
 END_M = 0.5
 """Who crosses a line that near to one of its ends may be counted or not."""
 EDGE_S = 2.0
@@ -269,9 +270,7 @@ class _Judgement:
                 self.tally.notes.append(f"missed: {who} in {fact.rule} from {fact.start_s:.1f} to {fact.end_s:.1f}")
         for j, (event, zone, start_s, end_s) in enumerate(told):
             is_within = start_s >= self.span_s[0] + EDGE_S and end_s <= self.span_s[1] - EDGE_S
-            is_clear = end_s - start_s >= SHORT_S and not any(
-                np.isfinite(cost(i, j)) for i, fact in enumerate(true) if not fact.counts
-            )
+            is_clear = not any(np.isfinite(cost(i, j)) for i, fact in enumerate(true) if not fact.counts)
             if j not in of_told and is_within and is_clear:
                 self.tally.false_stays += 1
                 self.tally.notes.append(f"false: {event.label} in {zone} from {start_s:.1f} to {end_s:.1f}, {event.id}")
