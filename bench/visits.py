@@ -1,9 +1,9 @@
 """Events beside the truth of a site: crossings, visits of zones, speeds, and how many events an object has. Pure.
 
 What an object truly does at a rule counts if a detector could be asked to see it there: visible by 40 % and 12 pixels
-large in the tile for at least half of the time around it. What is less clear (hidden, tiny, at a line's very end, hardly
-longer in a zone than it takes to enter, begun before or ended after the recording) counts neither as missed nor as
-false.
+large in the tile for at least half of the time around it. What is less clear (hidden, tiny, at a line's very end,
+hardly longer in a zone than it takes to enter, begun before or ended after the recording) counts neither as missed
+nor as false.
 """
 
 from collections.abc import Callable, Iterable, Sequence
