@@ -4,11 +4,11 @@
 
 The script is what one writes first: `cv2.VideoCapture`, one file after the other; frames that are not looked at are
 grabbed but not converted, the others are letterboxed into the same tile and given to `model.predict`, and boxes are
-read and suppressed by the same code. It follows nothing and keeps nothing. The same script with the engine that mosaicd
-uses, on all cores, tells what is the engine's part in the difference. All take the same frames a second from the same
-files, and the same model at the same tile size. Each is a program of its own, in turn, and over again; figures are
-medians over the rounds. "Whole" begins with the program, and has its imports and the loading of the model in it;
-"at work" begins with the first frames that were looked at.
+read and suppressed by the same code. It is as nice as mosaicd's own processes are; it follows nothing and keeps
+nothing. The same script with the engine that mosaicd uses, on all cores, tells what is the engine's part in the
+difference. All take the same frames a second from the same files, and the same model at the same tile size. Each is a
+program of its own, in turn, and over again; figures are medians over the rounds. "Whole" begins with the program, and
+has its imports and the loading of the model in it; "at work" begins with the first frames that were looked at.
 
 Without files it takes the real footage in ../shared/data with yolo-fastest-1.1-xl, and the simulator's scenes with the
 model that comes with mosaicd.
@@ -49,6 +49,7 @@ from events.life import iou
 from inference.engine import EngineOptions, ModelFiles
 from inference.loading import Detector, load_engine
 from inference.model import inspect_model
+from inference.worker import NICE
 from simulator.world.clip import ClipSpec, render_clip
 from simulator.world.scene import SHOWCASE
 
@@ -148,15 +149,36 @@ def script(way: str, model: Sequence[str], fps: float, files: Sequence[Path]) ->
 def measure(way: str, material: Material, model: ModelFiles, fps: float, folder: Path) -> tuple[Run, list[object]]:
     """Run one program over the material; return what it cost and, of a script, what it found in each file."""
     if way == "analyze":
-        program = ["-P", "-m", "daemon.cli", "analyze", *map(str, material.files), "--model", material.model]
+        program = [
+            sys.executable,
+            "-P",
+            "-m",
+            "daemon.cli",
+            "analyze",
+            *map(str, material.files),
+            "--model",
+            material.model,
+        ]
         program += ["--names", str(model.names)]
         program += ["--fps", str(fps), "--out", str(folder / "out"), "--force", "--json"]
     else:
         paths = [str(model.cfg), str(model.weights), str(model.names)]
-        program = [__file__, "--script", way, *paths, "--fps", str(fps), *map(str, material.files)]
+        program = [
+            "nice",
+            "-n",
+            str(NICE),
+            sys.executable,
+            __file__,
+            "--script",
+            way,
+            *paths,
+            "--fps",
+            str(fps),
+            *map(str, material.files),
+        ]
     environ = {**os.environ, "PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "2"}
     before, began_s = os.times(), time.perf_counter()
-    done = subprocess.run([sys.executable, *program], env=environ, capture_output=True, check=False)
+    done = subprocess.run(program, env=environ, capture_output=True, check=False)
     whole_s, after = time.perf_counter() - began_s, os.times()
     if done.returncode:
         raise RuntimeError(f"{way}: {done.stderr.decode()[-2000:]}")

@@ -10,7 +10,7 @@ from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import pairwise
-from math import floor
+from math import floor, inf
 from pathlib import Path
 
 import av
@@ -29,6 +29,10 @@ PART_S = (10.0, 120.0)
 TRIED_S = (1.5, 20.0)
 """So much of a file at least, and at most, is decoded to learn what may be skipped: two windows."""
 TRIED_PACKETS = 600
+NEAR_S = 0.005
+"""Times that differ by less are the same: what is told of a moment is rounded."""
+BACK_S = (0.0, 3.0, 15.0, inf)
+"""So much earlier is looked for a picture of a moment, in turn."""
 JUMP_S = 1.0
 """A clock that goes back by more begins anew: what follows comes after what was before."""
 
@@ -78,7 +82,8 @@ class FootageFile:
     """An open file. Use with `closing`."""
 
     def __init__(self, path: Path) -> None:
-        self._container, self._stream = open_file(SourceOptions(path.absolute().as_uri()))
+        self._options = SourceOptions(path.absolute().as_uri())
+        self._container, self._stream = open_file(self._options)
         self._tick_s = float(self._stream.time_base or 0)
         self._origin_s = (self._stream.start_time or 0) * self._tick_s
 
@@ -88,17 +93,18 @@ class FootageFile:
 
     def facts(self, fps: float) -> Facts:
         """Return what is to be known before it is looked at ``fps`` times a second; decodes the beginning."""
-        stream = self._stream
-        rate_hz = float(stream.average_rate or stream.guessed_rate or 25)
+        rate_hz = float(self._stream.average_rate or self._stream.guessed_rate or 25)
         duration_s = self._duration_s(rate_hz)
         skip = self._skippable(fps)
-        context = stream.codec_context
+        self._rewind()
+        context = self._stream.codec_context
         return Facts(
+            fps=fps,
             codec=context.name,
             size_wh=(context.width, context.height),
             rate_hz=rate_hz,
             duration_s=duration_s,
-            created_at=_created_at(self._container.metadata | stream.metadata),
+            created_at=_created_at(self._container.metadata | self._stream.metadata),
             skip=skip,
             cuts=tuple(self._cuts(duration_s, Raster.of(fps, rate_hz))),
         )
@@ -127,6 +133,22 @@ class FootageFile:
             if window > last:
                 last = window
                 yield Taken(picture, max(0.0, at_s))
+
+    def at(self, at_s: float) -> av.VideoFrame | None:
+        """Return the clean picture of a moment, or the last before it; None if there is none."""
+        found: av.VideoFrame | None = None
+        for back_s in BACK_S:
+            self._rewind()
+            if at_s > back_s:
+                self._seek(at_s - back_s)
+            for picture, seen_s in self._in_order(self._pictures(Losses())):
+                if seen_s > at_s + NEAR_S:
+                    break
+                if not picture.is_corrupt:
+                    found = picture
+            if found is not None:
+                break  # else it has come in behind the key frame, where a file has no index
+        return found
 
     def _in_order(self, pictures: Iterator[av.VideoFrame]) -> Iterator[tuple[av.VideoFrame, float]]:
         """Yield pictures with their time, which never goes back."""
@@ -172,14 +194,13 @@ class FootageFile:
 
     def _times(self, skip: SkipFrame, until_s: float, least: int = 3) -> list[float]:
         """Return the times of the first pictures, up to about there; none if there are fewer than so many."""
+        self._rewind()
         self._stream.codec_context.skip_frame = skip
         found: list[float] = []
         with suppress(av.error.FFmpegError, SourceError):
-            self._seek(0.0)
             for picture, at_s in self._in_order(self._first_pictures(until_s, least)):
                 if not picture.is_corrupt:
                     found.append(at_s)
-        self._stream.codec_context.flush_buffers()
         return found if len(found) >= least else []
 
     def _first_pictures(self, until_s: float, least: int) -> Iterator[av.VideoFrame]:
@@ -211,6 +232,11 @@ class FootageFile:
                 last = window
                 yield Cut(seek_s, window)
 
+    def _rewind(self) -> None:
+        """Begin anew: not every file can be sought to its beginning."""
+        self._container.close()
+        self._container, self._stream = open_file(self._options)
+
     def _seek(self, at_s: float) -> None:
         if self._tick_s:
             offset = round((at_s + self._origin_s) / self._tick_s)
@@ -224,7 +250,17 @@ class FootageFile:
             return float(self._stream.duration * self._tick_s)
         if self._container.duration:
             return self._container.duration / av.time_base
-        return self._stream.frames / rate_hz
+        return self._measured_s(rate_hz)
+
+    def _measured_s(self, rate_hz: float) -> float:
+        """Return how long it is, by reading all of it: it was never closed, perhaps."""
+        ends_s = [0.0]
+        with suppress(av.error.FFmpegError, OSError):
+            self._rewind()
+            for packet in self._container.demux(self._stream):
+                if packet.pts is not None:
+                    ends_s.append(self._time_s(packet.pts) + 1.0 / rate_hz)
+        return max(ends_s)
 
 
 def facts_of(path: Path, fps: float) -> Facts:

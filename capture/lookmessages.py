@@ -25,6 +25,8 @@ class Cut(msgspec.Struct, frozen=True):
 class Facts(msgspec.Struct, frozen=True):
     """What a file is."""
 
+    fps: float
+    """How often it is looked at, a second."""
     codec: str
     size_wh: tuple[int, int]
     rate_hz: float
@@ -34,7 +36,7 @@ class Facts(msgspec.Struct, frozen=True):
     created_at: float | None
     """Wall clock of its beginning, as it says itself."""
     skip: SkipFrame
-    """What need not be decoded at the rate that was asked for."""
+    """What need not be decoded for that."""
     cuts: tuple[Cut, ...]
 
 
@@ -75,7 +77,16 @@ class Look(Message, frozen=True):
     """None: all."""
 
 
-ToLooker = Inspect | Begin | Look | Stop
+class Depict(Message, frozen=True):
+    """Write a picture of a moment of this file, as JPEG and as large as it is, to a place whose folder is there."""
+
+    picture: int
+    path: str
+    at_s: float
+    target: str
+
+
+ToLooker = Inspect | Begin | Look | Depict | Stop
 
 # --- from the process ------------------------------------------------------------------------------------------------
 
@@ -112,4 +123,12 @@ class PartEnd(Message, frozen=True):
     """Why it could not be read to its end."""
 
 
-FromLooker = Ready | Loading | Inspected | Refused | Looked | PartEnd | LastWords
+class Depicted(Message, frozen=True):
+    """The picture is there, or it is not."""
+
+    picture: int
+    size_bytes: int = 0
+    error: str = ""
+
+
+FromLooker = Ready | Loading | Inspected | Refused | Looked | PartEnd | Depicted | LastWords

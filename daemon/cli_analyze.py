@@ -81,12 +81,17 @@ def analyze(
     out: Annotated[Path, typer.Option(metavar="FOLDER", help="Where the results go.")] = Path("analysis"),
     force: Annotated[bool, typer.Option("--force", help="Replace an analysis that is there already.")] = False,
     mot: Annotated[bool, typer.Option("--mot", help="Write tracks as MOTChallenge files, too.")] = False,
+    snapshots: Annotated[
+        bool,
+        typer.Option("--snapshots", help="Make a picture of each event's best moment, too: the footage is read again."),
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object instead of a table.")] = False,
 ) -> None:
     """Analyze recorded video as fast as the machine goes: events, crossings and tracks of files in place of cameras.
 
-    The folder then holds events.csv, crossings.csv, with --mot tracks/, and events/events.sqlite, the database that the
-    daemon keeps, too: name it as state_dir to read it. There are no pictures and no clips: the footage is at hand.
+    The folder then holds events.csv, crossings.csv, with --mot tracks/, and a daemon's database, events/events.sqlite.
+
+    There are no clips. `mosaicd events --state-dir FOLDER` lists the events.
     """
     from daemon.analysis.clips import NamingError, given
     from daemon.analysis.lookers import LookersError
@@ -115,7 +120,7 @@ def analyze(
             fps=fps,
         )
         _, places = places_of(site, [each.camera for each in wanted], context.obj, _say)
-        outcome = carry_out(Wanted(wanted, site, places, out, force, mot), _say)
+        outcome = carry_out(Wanted(wanted, site, places, out, force, mot, snapshots), _say)
     except ConfigError as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(ExitCode.CONFIG) from None
@@ -148,7 +153,7 @@ def _model(model: Path | None, weights: Path | None, names: Path | None, setting
 
 
 def _tell(outcome: "Outcome", out: Path, as_json: bool) -> None:
-    from daemon.analysis.view import clock, footage_of, table
+    from daemon.analysis.view import clock, table
 
     if outcome.error:
         _say(outcome.error)
@@ -159,7 +164,7 @@ def _tell(outcome: "Outcome", out: Path, as_json: bool) -> None:
         print_json({"out": str(out), **outcome.summary})
         return
     print_tables(table(outcome.results))
-    footage_s = sum(map(footage_of, outcome.results))
+    footage_s = sum(each.analysed_s for each in outcome.results)
     factor = outcome.summary["real_time_factor"]
     typer.echo(
         f"{clock(footage_s)} of footage in {outcome.took_s:.1f} s: {factor:.1f}x real time. Results are in {out}"

@@ -25,10 +25,22 @@ from capture.exits import ExitCode
 from capture.failures import SourceError
 from capture.footage import FootageFile, Losses, Raster, facts_of
 from capture.layout import GREY, TILES
-from capture.lookmessages import Begin, Inspect, Inspected, Look, Looked, PartEnd, Refused, ToLooker
+from capture.lookmessages import (
+    Begin,
+    Depict,
+    Depicted,
+    Inspect,
+    Inspected,
+    Look,
+    Looked,
+    PartEnd,
+    Refused,
+    ToLooker,
+)
 from capture.messages import Ready, Stop
 from capture.scaler import Scaler
 from capture.slot import CanvasHeader, Pixels, TileHeader
+from capture.snapshot import jpeg
 from inference.engine import Detections, Engine, EngineError
 from inference.inputs import batches
 from inference.sightings import Wishes, answer_tiles
@@ -187,6 +199,25 @@ def inspect(order: Inspect) -> Inspected | Refused:
         return Refused(order.file, error.detail)
 
 
+def depict(order: Depict) -> Depicted:
+    """Write a picture."""
+    target = Path(order.target)
+    new = target.with_name(f".{target.name}.new")
+    try:
+        with closing(FootageFile(Path(order.path))) as file:
+            picture = file.at(order.at_s)
+        if picture is None:
+            return Depicted(order.picture, error="there is no picture of that moment")
+        content = jpeg(picture)
+        new.write_bytes(content)
+        new.replace(target)
+    except SourceError as error:
+        return Depicted(order.picture, error=error.detail)
+    except OSError as error:  # FFmpeg's are, too
+        return Depicted(order.picture, error=f"{error.strerror or error}")
+    return Depicted(order.picture, len(content))
+
+
 def run(channel: Channel[Any]) -> ExitCode:
     """Serve one owner until it says Stop. Raises ChannelClosedError when it is gone, EngineError of its engine."""
     looker: Looker | None = None
@@ -197,6 +228,8 @@ def run(channel: Channel[Any]) -> ExitCode:
             match received.message:
                 case Inspect():
                     _tell(channel, inspect(received.message))
+                case Depict():
+                    _tell(channel, depict(received.message))
                 case Begin() if looker is None:
                     engine, _ = load(received.message.load, channel)
                     looker = Looker(channel, received.message, engine)

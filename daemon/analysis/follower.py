@@ -13,6 +13,9 @@ from events.analyst import Analyst, CameraRules
 from events.tracks import Track
 from events.words import Batch, Ending, Kind
 
+LATE_S = 1.0
+"""A file may say that it is longer than its last picture by so much."""
+
 
 @dataclass(slots=True)
 class ClipResult:
@@ -30,6 +33,17 @@ class ClipResult:
     """Why some of it could not be looked at."""
     is_whole: bool = False
     """All parts were followed."""
+
+    @property
+    def missing_s(self) -> float:
+        """How much of it nothing was seen of at its end; 0 where that is no more than a step or two."""
+        missing_s = self.clip.facts.duration_s - self.until_s
+        return missing_s if missing_s > LATE_S + 2.0 / self.clip.facts.fps else 0.0
+
+    @property
+    def analysed_s(self) -> float:
+        """How much of it was followed."""
+        return self.until_s if self.missing_s else self.clip.facts.duration_s
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +98,7 @@ class Follower:
         """No more answers come of a part."""
         result = self._results[part]
         result.lost_frames += lost_frames
-        if lost_at_s is not None:
-            result.lost_at_s = min(lost_at_s, lost_at_s if result.lost_at_s is None else result.lost_at_s)
+        result.lost_at_s = min((at for at in (result.lost_at_s, lost_at_s) if at is not None), default=None)
         result.error = result.error or error
         self._ended.add(part)
         while self._parts and self._parts[0] in self._ended:
@@ -93,6 +106,8 @@ class Follower:
             self._seen = 0
             mine = self._results[done]
             mine.is_whole = done == mine.clip.parts[-1]
+            if mine.is_whole and not mine.error and mine.missing_s > 0.0:
+                mine.error = f"it ends {mine.missing_s:.0f} s before its time: it was cut off"
             if self._parts:
                 for answer in self._waiting.pop(self._parts[0], ()):
                     self._follow(answer)

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 from capture.channel import ProtocolError
 from capture.exits import ExitCode
-from capture.lookmessages import Begin, Inspect, Inspected, Look, Looked, PartEnd, Refused
+from capture.lookmessages import Begin, Depict, Depicted, Inspect, Inspected, Look, Looked, PartEnd, Refused
 from capture.messages import Loading, Ready
 from daemon.child import Child, ChildSpec, Death
 from daemon.lifecycle import Command
@@ -26,7 +26,8 @@ WAIT_S = 0.1
 STOP_S = 2.0
 CRASHED = "it has crashed the decoder"
 
-Heard = Inspected | Refused | Looked | PartEnd
+Order = Inspect | Look | Depict
+Heard = Inspected | Refused | Looked | PartEnd | Depicted
 _OF_THE_ENGINE = frozenset({ExitCode.MODEL, ExitCode.DEVICE, ExitCode.OUT_OF_MEMORY, ExitCode.CONFIG, ExitCode.QUOTA})
 """How those end that no other part would help."""
 
@@ -52,27 +53,26 @@ class _Looker:
     child: Child
     begin: Begin
     is_ready: bool = False
-    in_hand: dict[int, Look | Inspect] = field(default_factory=dict)
+    in_hand: dict[int, Order] = field(default_factory=dict)
     """By number, in the order in which they were given."""
     heard_s: float = 0.0
     has_suspect: bool = False
 
-    @property
-    def room(self) -> int:
-        """How many parts it may be given: one waits while the others are read."""
-        return 0 if self.has_suspect else self.begin.readers + 1 - len(self.in_hand)
+    def room(self, share: int) -> int:
+        """How many orders it may be given, of which each process has such a share: one waits while others are read."""
+        return 0 if self.has_suspect else min(self.begin.readers + 1, share) - len(self.in_hand)
 
 
 class Lookers:
     """All of them."""
 
-    def __init__(self, places: Sequence[Place]) -> None:
+    def __init__(self, places: Sequence[Place], module: str = "inference.looker") -> None:
         self._lookers = [
-            _Looker(Child(ChildSpec(f"l{number}", KIND, "inference.looker", place.environ, place.cores)), place.begin)
+            _Looker(Child(ChildSpec(f"l{number}", KIND, module, place.environ, place.cores)), place.begin)
             for number, place in enumerate(places, 1)
         ]
-        self._wanted: deque[Look | Inspect] = deque()
-        self._suspects: deque[Look | Inspect] = deque()
+        self._wanted: deque[Order] = deque()
+        self._suspects: deque[Order] = deque()
         self.detail = ""
         """What runs, as they say it."""
 
@@ -94,6 +94,10 @@ class Lookers:
         """Yield what is seen, as it comes, and the end of each part; None now and then. Raises LookersError."""
         yield from self._work(parts)
 
+    def depict(self, pictures: Sequence[Depict]) -> Iterator[Heard | None]:
+        """Yield what became of each picture; None now and then. Raises LookersError."""
+        yield from self._work(pictures)
+
     def close(self) -> None:
         """End all. They have nothing to save."""
         for looker in self._lookers:
@@ -103,7 +107,7 @@ class Lookers:
                     _wait([looker.child.descriptors[2]], STOP_S)
                 looker.child.bury()
 
-    def _work(self, orders: Sequence[Look | Inspect]) -> Iterator[Heard | None]:
+    def _work(self, orders: Sequence[Order]) -> Iterator[Heard | None]:
         self._wanted.extend(orders)
         while self._wanted or self._suspects or any(looker.in_hand for looker in self._lookers):
             for looker in self._lookers:
@@ -119,15 +123,17 @@ class Lookers:
         if self._suspects and not looker.in_hand and self._may(looker, self._suspects[0]):
             self._hand(looker, self._suspects.popleft())
             looker.has_suspect = True
-        while self._wanted and looker.room > 0 and self._may(looker, self._wanted[0]):
+        outstanding = len(self._wanted) + sum(len(each.in_hand) for each in self._lookers)
+        share = -(-outstanding // len(self._lookers))
+        while self._wanted and looker.room(share) > 0 and self._may(looker, self._wanted[0]):
             self._hand(looker, self._wanted.popleft())
 
     @staticmethod
-    def _may(looker: _Looker, order: Look | Inspect) -> bool:
-        return looker.is_ready or isinstance(order, Inspect)
+    def _may(looker: _Looker, order: Order) -> bool:
+        return looker.is_ready or not isinstance(order, Look)
 
     @staticmethod
-    def _hand(looker: _Looker, order: Look | Inspect) -> None:
+    def _hand(looker: _Looker, order: Order) -> None:
         if not looker.in_hand:
             looker.heard_s = time.monotonic()
         looker.in_hand[_number(order)] = order
@@ -154,21 +160,29 @@ class Lookers:
                 looker.is_ready, self.detail = True, message.detail
             case Looked():
                 yield message
-            case Inspected() | Refused() | PartEnd():
-                looker.in_hand.pop(message.part if isinstance(message, PartEnd) else message.file, None)
-                looker.has_suspect = False
-                yield message
+            case Inspected() | Refused():
+                yield self._taken(looker, message.file, message)
+            case PartEnd():
+                yield self._taken(looker, message.part, message)
+            case Depicted():
+                yield self._taken(looker, message.picture, message)
             case Loading():
                 pass
+
+    @staticmethod
+    def _taken(looker: _Looker, number: int, message: Heard) -> Heard:
+        looker.in_hand.pop(number, None)
+        looker.has_suspect = False
+        return message
 
     def _mourn(self, looker: _Looker, death: Death) -> Iterator[Heard]:
         """Start it anew, and give what it had in hand to others. Raises LookersError where that would not help."""
         words = death.last_words
-        if not looker.in_hand or (words and words.exit_code in _OF_THE_ENGINE):
+        if not (looker.in_hand or looker.is_ready) or (words and words.exit_code in _OF_THE_ENGINE):
             raise LookersError(_how(death))
         if looker.has_suspect:
             [order] = looker.in_hand.values()
-            yield PartEnd(order.part, 0, None, CRASHED) if isinstance(order, Look) else Refused(order.file, CRASHED)
+            yield _crashed(order)
         else:
             self._suspects.extend(looker.in_hand.values())
         was_ready = looker.is_ready
@@ -185,8 +199,22 @@ class Lookers:
             raise LookersError(f"a process cannot be started: {error.strerror}") from error
 
 
-def _number(order: Look | Inspect) -> int:
-    return order.part if isinstance(order, Look) else order.file
+def _number(order: Order) -> int:
+    match order:
+        case Look():
+            return order.part
+        case Depict():
+            return order.picture
+    return order.file
+
+
+def _crashed(order: Order) -> Heard:
+    match order:
+        case Look():
+            return PartEnd(order.part, 0, None, CRASHED)
+        case Depict():
+            return Depicted(order.picture, error=CRASHED)
+    return Refused(order.file, CRASHED)
 
 
 def _how(death: Death) -> str:

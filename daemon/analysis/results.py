@@ -15,11 +15,13 @@ from typing import Any, Final, Self, TextIO
 
 import msgspec
 
+from capture.lookmessages import Depict, Depicted
 from daemon.analysis.clips import Clip
 from daemon.analysis.follower import Followed
 from daemon.eventplan import FOLDER
+from events.mediapaths import MEDIA, media_path
 from events.messages import DATABASE
-from events.store import Store
+from events.store import MediaFile, Store
 from events.words import Batch, Count, Event, Notice, stamp
 
 SUMMARY: Final = "summary.json"
@@ -33,7 +35,7 @@ KEEP_S: Final = 1.0
 EVENT_COLUMNS: Final = (
     "id", "camera", "label", "started_at", "ended_at", "duration_s", "ending", "best_score", "best_at",
     "best_x1", "best_y1", "best_x2", "best_y2", "zones", "crossings", "median_kmh", "max_kmh", "headway_s",
-    "file", "file_s",
+    "file", "file_s", "snapshot",
 )  # fmt: skip
 CROSSING_COLUMNS: Final = ("camera", "line", "direction", "label", "at", "file", "file_s")
 LABEL_COLUMNS: Final = ("id", "label", "first_frame", "last_frame", "boxes")
@@ -62,6 +64,8 @@ class Results:
         self._clips = clips
         self._events: dict[str, Event] = {}
         self._counts: list[Count] = []
+        self._snapshots: dict[str, str] = {}
+        """By event."""
         self._pending = Batch()
         self._kept_s = time.monotonic()
         self._names = track_names(clips) if has_tracks else {}
@@ -100,11 +104,32 @@ class Results:
             self._store.keep(self._pending, time.time())
         self._pending, self._kept_s = Batch(), time.monotonic()
 
+    def pictures(self) -> list[Depict]:
+        """Return what is to be depicted: each event's best moment. Their folders are made."""
+        orders = []
+        for number, event in enumerate(self._by_id()):
+            clip, at_s = _place(event.camera, event.best_at, self._clips)
+            target = self.folder / FOLDER / MEDIA / media_path(event.id, event.camera, "snapshot")
+            target.parent.mkdir(parents=True, exist_ok=True)
+            orders.append(Depict(number, str(clip.path), at_s, str(target)))
+        return orders
+
+    def note_picture(self, depicted: Depicted) -> None:
+        """A picture that was wanted is there."""
+        event = self._by_id()[depicted.picture]
+        path = media_path(event.id, event.camera, "snapshot")
+        file = MediaFile(path, event.id, "snapshot", event.camera, time.time(), depicted.size_bytes)
+        self._store.note_media(file)
+        self._snapshots[event.id] = f"{FOLDER}/{MEDIA}/{path}"
+
+    def _by_id(self) -> list[Event]:
+        return sorted(self._events.values(), key=lambda event: event.id)
+
     def finish(self, summary: Mapping[str, Any]) -> None:
         """Write the tables and the summary: everything is there then."""
         self.keep()
-        events = sorted(self._events.values(), key=lambda event: event.id)
-        _write(self.folder / EVENTS, EVENT_COLUMNS, (_event_row(each, self._clips) for each in events))
+        rows_ = (_event_row(each, self._clips, self._snapshots.get(each.id, "")) for each in self._by_id())
+        _write(self.folder / EVENTS, EVENT_COLUMNS, rows_)
         counts = sorted(self._counts, key=lambda count: (count.at, count.camera))
         _write(self.folder / CROSSINGS, CROSSING_COLUMNS, (_crossing_row(each, self._clips) for each in counts))
         for number, name in self._names.items():
@@ -124,7 +149,8 @@ class Results:
         known = self._tracks.setdefault(number, {})
         for track in sorted(followed.tracks, key=lambda track: track.id):
             x1, y1, x2, y2 = track.box
-            box = f"{x1:.2f},{y1:.2f},{x2 - x1:.2f},{y2 - y1:.2f}"
+            # The first pixel is 1,1 there (motchallenge.net/instructions).
+            box = f"{x1 + 1.0:.2f},{y1 + 1.0:.2f},{x2 - x1:.2f},{y2 - y1:.2f}"
             self._files[number].write(f"{followed.frame},{track.id},{box},{track.score:.4f},-1,-1,-1\n")
             mine = known.setdefault(track.id, _Tracked(track.label, followed.frame))
             mine.label, mine.last_frame, mine.boxes = track.label, followed.frame, mine.boxes + 1
@@ -185,8 +211,8 @@ def _write(path: Path, columns: Sequence[str], rows: Iterable[Sequence[object]])
         writer.writerows(rows)
 
 
-def _event_row(event: Event, clips: Sequence[Clip]) -> tuple[object, ...]:
-    file, file_s = _place(event.camera, event.started_at, clips)
+def _event_row(event: Event, clips: Sequence[Clip], snapshot: str) -> tuple[object, ...]:
+    clip, at_s = _place(event.camera, event.started_at, clips)
     speed, headway = event.speed, event.headway
     ended_at = event.updated_at if event.ended_at is None else event.ended_at
     return (
@@ -205,24 +231,19 @@ def _event_row(event: Event, clips: Sequence[Clip]) -> tuple[object, ...]:
         f"{speed.median_kmh:.1f}" if speed else "",
         f"{speed.max_kmh:.1f}" if speed else "",
         f"{headway.seconds:.2f}" if headway else "",
-        file,
-        file_s,
+        str(clip.path),
+        f"{at_s:.2f}",
+        snapshot,
     )
 
 
 def _crossing_row(count: Count, clips: Sequence[Clip]) -> tuple[object, ...]:
-    return (
-        count.camera,
-        count.line,
-        count.direction,
-        count.label,
-        stamp(count.at),
-        *_place(count.camera, count.at, clips),
-    )
+    clip, at_s = _place(count.camera, count.at, clips)
+    return count.camera, count.line, count.direction, count.label, stamp(count.at), str(clip.path), f"{at_s:.2f}"
 
 
-def _place(camera: str, at: float, clips: Sequence[Clip]) -> tuple[str, str]:
+def _place(camera: str, at: float, clips: Sequence[Clip]) -> tuple[Clip, float]:
     """Return in which file a moment is, and how many seconds after its beginning."""
     mine = [clip for clip in clips if clip.camera == camera]
     clip = next((each for each in reversed(mine) if each.starts_at <= at + 1e-3), mine[0])
-    return str(clip.path), f"{max(0.0, at - clip.starts_at):.2f}"
+    return clip, max(0.0, at - clip.starts_at)

@@ -6,6 +6,7 @@ One thread. A person's Ctrl-C only sets a flag: what has been followed until the
 import random
 import signal
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
@@ -13,7 +14,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from capture.lookmessages import Facts, Inspect, Inspected, Look, Looked, PartEnd, Refused
+from capture.lookmessages import Depicted, Facts, Inspect, Inspected, Look, Looked, PartEnd, Refused
 from daemon.analysis.clips import Clip, Given, Part, by_camera, clips_of, overlaps, parts_of
 from daemon.analysis.follower import ClipResult, Follower
 from daemon.analysis.lookers import Lookers, LookersError, Place
@@ -61,6 +62,7 @@ class Wanted:
     folder: Path
     force: bool = False
     has_tracks: bool = False
+    has_snapshots: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +72,7 @@ class Outcome:
     results: tuple[ClipResult, ...] = ()
     """In the order of the command line."""
     took_s: float = 0.0
-    """From the first process's start to the last table written."""
+    """From the first process's start to the last frame followed, or picture made."""
     is_interrupted: bool = False
     error: str = ""
     """Why it could not go on; what is there by then is kept."""
@@ -102,6 +104,8 @@ def carry_out(wanted: Wanted, say: Callable[[str], None]) -> Outcome:
             for notice in results.notices:
                 say(notice)
             results.keep()
+            if wanted.has_snapshots and not error:
+                _depict(lookers, results, interrupt, say)
             took_s = time.monotonic() - began_s
             start_s = (first_s or time.monotonic()) - began_s
             told = summary(
@@ -167,6 +171,24 @@ def _look(
     return tuple(sorted(found, key=lambda each: each.clip.number)), first_s, error
 
 
+def _depict(lookers: Lookers, results: Results, interrupt: Interrupt, say: Callable[[str], None]) -> None:
+    """Have a picture made of each event's best moment, until a person has had enough."""
+    orders = results.pictures()
+    wrong: Counter[str] = Counter()
+    try:
+        for heard in lookers.depict(orders if not interrupt.is_set else ()):
+            if interrupt.is_set:
+                break
+            if isinstance(heard, Depicted) and heard.error:
+                wrong[heard.error] += 1
+            elif isinstance(heard, Depicted):
+                results.note_picture(heard)
+    except LookersError as failure:
+        wrong[str(failure)] += 1
+    for words, count in wrong.items():
+        say(f"{count} of {len(orders)} pictures could not be made: {words}")
+
+
 def order_of(part: Part, site: Site) -> Look:
     """Return what a process is told of a part."""
     clip, camera = part.clip, site.camera(part.clip.camera)
@@ -174,7 +196,7 @@ def order_of(part: Part, site: Site) -> Look:
         part=part.number,
         path=str(clip.path),
         camera=clip.camera,
-        fps=site.fps(clip.camera),
+        fps=clip.facts.fps,
         rate_hz=clip.facts.rate_hz,
         skip=clip.facts.skip,
         cut=part.cut,

@@ -23,6 +23,7 @@ from daemon.models.errors import ModelsError
 from daemon.problems import ConfigError, Problem, has_errors
 from daemon.roster import Camera, check_labels, rules_from
 from daemon.secrets import Secret
+from daemon.settings import Device as WantedDevice
 from daemon.settings import Settings, load_settings, parse_settings
 from daemon.wanted import name_devices
 from inference.engine import ModelFiles
@@ -98,7 +99,7 @@ def places_of(
     kind = DeviceKind.GPU if any(device.kind is DeviceKind.GPU for device in there) else DeviceKind.CPU
     devices = [device for device in there if device.kind is kind] or [found.devices[-1]]
     cores = len(os.sched_getaffinity(0))
-    named = named or {devices[0].name: settings.devices["auto"]}
+    named = _one_thread_each(named or {devices[0].name: WantedDevice()})
     run = plan_runs(settings, devices[:1], named, mosaics=cores, say=say, environ=inherited)[kind]
     score = max(0.01, min([site.min_score(name) for name in cameras], default=settings.model.score))
     places: list[Place] = []
@@ -108,6 +109,14 @@ def places_of(
         place = _place(site, run, device, readers=readers, score=score, inherited=inherited)
         places += [place] * min(count, MAX_PROCESSES)
     return run, places
+
+
+def _one_thread_each(named: Mapping[str, WantedDevice]) -> dict[str, WantedDevice]:
+    """Where the settings leave it open: each core decodes and detects by turns, and none waits for another."""
+    return {
+        name: wanted if isinstance(wanted.threads, int) else wanted.model_copy(update={"threads": 1})
+        for name, wanted in named.items()
+    }
 
 
 def _place(

@@ -89,7 +89,7 @@ def counted(events: Counter[str]) -> str:
 
 def summary(results: Sequence[ClipResult], took_s: float, **more: Any) -> dict[str, Any]:
     """Return all of it for programs."""
-    footage_s = sum(footage_of(each) for each in results)
+    footage_s = sum(each.analysed_s for each in results)
     return {
         "is_finished": all(each.is_whole for each in results),
         "seconds": round(took_s, 3),
@@ -103,7 +103,7 @@ def summary(results: Sequence[ClipResult], took_s: float, **more: Any) -> dict[s
                 "starts_at": each.clip.starts_at,
                 "start_is": each.clip.origin,
                 "duration_s": round(each.clip.facts.duration_s, 3),
-                "analysed_s": round(footage_of(each), 3),
+                "analysed_s": round(each.analysed_s, 3),
                 "frames": each.frames,
                 "events": dict(each.events),
                 "damaged_frames": each.lost_frames,
@@ -113,11 +113,6 @@ def summary(results: Sequence[ClipResult], took_s: float, **more: Any) -> dict[s
             for each in results
         ],
     }
-
-
-def footage_of(result: ClipResult) -> float:
-    """Return how many seconds of a file were followed."""
-    return result.clip.facts.duration_s if result.is_whole else result.until_s
 
 
 def clock(seconds: float) -> str:
