@@ -50,7 +50,8 @@ function showEmpty(isEmpty) {
   if (!isEmpty) return;
   const words = isNarrowed(wanted)
     ? [make("b", "No event is like that."), " Choose another camera, zone or time, or show all of them."]
-    : [make("b", "No events yet."), " When somebody or something comes into a camera's picture, or into a zone that the roster gives it, that is shown here by itself."];
+    : [make("b", "No events yet."), " When somebody or something comes into a camera's picture, or into a zone that the roster ",
+      "gives it, that is shown here by itself."];
   $("empty").replaceChildren(...words);
 }
 
@@ -217,7 +218,8 @@ function showFilters() {
 }
 
 function choose() {
-  const form = $("filters").elements, next = { camera: form.camera.value, label: form.label.value, zone: form.zone.value, time: form.time.value };
+  const form = $("filters").elements, names_ = ["camera", "label", "zone", "time"];
+  const next = Object.fromEntries(names_.map((name) => [name, form[name].value]));
   if (next.time === "range") {
     const [since, until] = span(wanted), at = (text, otherwise) => (text ? new Date(text) : new Date(otherwise)).toISOString();
     next.since = at(form.since.value, since || +midnight(now()));
@@ -302,12 +304,13 @@ function tell(error) {
   const isOff = error.status === 404 && error.message.includes("events.enabled");
   $("all").hidden = isOff || !$("one").hidden;
   if (isOff) {
-    const how = "mosaicd follows what it sees, and keeps events of it, if its settings say so. Put this into mosaicd.yaml and restart mosaicd:";
+    const how = "mosaicd follows what it sees, and keeps events of it, if its settings say so. "
+      + "Put this into mosaicd.yaml and restart mosaicd:";
     $("notice").replaceChildren(make("h2", "Events are off"), make("p", how), make("pre", "events:\n  enabled: true"));
   } else if (error.status === 404) {
-    const link = make("a", "Show all events");
+    const link = make("a", "Show all events"), why = "it was deleted for its age, or the address is not right.";
     link.href = "#";
-    $("notice").replaceChildren(make("p", "There is no such event: it was deleted for its age, or the address is not right."), link);
+    $("notice").replaceChildren(make("p", `There is no such event: ${why}`), link);
   } else {
     $("notice").replaceChildren(make("p", `${error.message}.`));
   }

@@ -2,7 +2,7 @@
 
 import { media, now } from "./eventask.js";
 import { boxOf } from "./eventcard.js";
-import { $, clock, draw, ending, lasted, make, seconds, steps, title, whole } from "./eventwords.js";
+import { $, clock, dayOf, draw, ending, lasted, make, seconds, steps, title, whole } from "./eventwords.js";
 
 const GROWS_MS = 30000; // after its end a clip is written on for a while
 const AGAIN_MS = 2000, MOST_TRIES = 4;
@@ -20,7 +20,8 @@ function grows(event) {
 
 function clipWords(event) {
   if (!event.has_clip) {
-    const why = "There is no clip of it: events of this camera are not recorded (“record” in the roster), or it was deleted for want of room.";
+    const why = "There is no clip of it: events of this camera are not recorded (“record” in the roster), "
+      + "or it was deleted for want of room.";
     return [event.ended_at ? why : "There is no clip of it, or not yet."];
   }
   const link = make("a", "Download");
@@ -92,7 +93,8 @@ async function failed() {
   const video = $("clip"), event = shown;
   if (!event || !video.getAttribute("src")) return;
   video.dataset.failed = "yes";
-  let why = "This browser cannot play this clip: it is H.265, most likely, which not every browser knows. Download it and play it elsewhere. ";
+  let why = "This browser cannot play this clip: it is H.265, most likely, which not every browser knows. "
+    + "Download it and play it elsewhere. ";
   try {
     const answer = await fetch(media(event, "clip"), { headers: { Range: "bytes=0-0" } });
     if (!answer.ok) why = `It cannot be shown: ${(await answer.json()).detail}. `;
@@ -119,11 +121,13 @@ function way(event) {
   if (points.length > 1) {
     svg.append(draw("polyline", { points: line, class: "under" }), draw("polyline", { points: line, class: "way" }));
     const [[x1, y1], [x2, y2]] = [points[0], points.at(-1)];
-    svg.append(draw("circle", { cx: x1, cy: y1, r: unit * 0.9, class: "begin" }), draw("circle", { cx: x2, cy: y2, r: unit * 0.9, class: "end" }));
+    svg.append(draw("circle", { cx: x1, cy: y1, r: unit * 0.9, class: "begin" }));
+    svg.append(draw("circle", { cx: x2, cy: y2, r: unit * 0.9, class: "end" }));
     for (const { at, line: name, direction } of event.crossings) {
       const [x, y] = place(pointAt(event, at));
       svg.append(draw("path", { d: `M${x - unit},${y}L${x},${y - unit}L${x + unit},${y}L${x},${y + unit}Z`, class: "across" }));
-      svg.append(draw("text", { x: Math.min(x + unit * 1.6, w * 0.8), y: y - unit, "font-size": unit * 2.6 }, `${name}: ${direction}`));
+      const beside = { x: Math.min(x + unit * 1.6, w * 0.8), y: y - unit, "font-size": unit * 2.6 };
+      svg.append(draw("text", beside, `${name}: ${direction}`));
     }
   }
   return svg;
@@ -131,7 +135,8 @@ function way(event) {
 
 function showPicture(event) {
   const picture = $("picture"), before = picture.querySelector("img"), source = media(event, "snapshot");
-  const words = `${event.label} on ${event.camera}, in its best moment${event.path.length > 1 ? ", with the way that it took" : ""}`;
+  const moved = event.path.length > 1 ? ", with the way that it took" : "";
+  const words = `${event.label} on ${event.camera}, in its best moment${moved}`;
   picture.style.aspectRatio = event.frame_wh.join(" / ");
   picture.className = event.has_snapshot ? "" : "bare";
   let image = before;
@@ -142,13 +147,17 @@ function showPicture(event) {
   }
   if (image) image.alt = words;
   picture.replaceChildren(...(event.has_snapshot ? [image] : []), way(event));
-  if (!event.has_snapshot) picture.append(make("p", event.ended_at ? "There is no picture of it." : "There is no picture of it yet."));
+  if (!event.has_snapshot) picture.append(make("p", `There is no picture of it${event.ended_at ? "" : " yet"}.`));
 }
 
 // --- what is known ---
 
 function speed({ median_kmh: median, max_kmh: most }) {
   return `${median.toFixed(0)} km/h${most > median + 1 ? `; at most ${most.toFixed(0)} km/h` : ""}`;
+}
+
+function distance({ seconds: s, metres }) {
+  return `${s.toFixed(1)} s (${metres.toFixed(0)} m) to the vehicle ahead`;
 }
 
 function facts(event) {
@@ -164,7 +173,7 @@ function facts(event) {
     now: event.ended_at ? "" : "it is still there",
     lasted: `${lasted(seconds(event))}${event.ended_at ? "" : " so far"}`,
     speed: event.speed ? speed(event.speed) : "",
-    distance: event.headway ? `${event.headway.seconds.toFixed(1)} s (${event.headway.metres.toFixed(0)} m) to the vehicle ahead` : "",
+    distance: event.headway ? distance(event.headway) : "",
     stands: event.is_stationary ? "it does not move" : "",
   };
 }
@@ -191,7 +200,8 @@ export function show(event) {
   const isNew = shown?.id !== event.id;
   if (isNew) clearTimeout(waiting);
   shown = event;
-  $("one-title").replaceChildren(`${title(event)} · `, clock(event.started_at, { dateStyle: undefined, timeStyle: "medium" }), event.ended_at ? "" : make("span", "now", "now"));
+  const words = `${title(event)} · ${dayOf(event.started_at, now())}, `;
+  $("one-title").replaceChildren(words, clock(event.started_at), event.ended_at ? "" : make("span", "now", "now"));
   showClip(event, isNew);
   awaitWhole(event);
   showPicture(event);

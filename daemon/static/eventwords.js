@@ -40,8 +40,8 @@ export function whole(moment) {
   return new Date(moment).toLocaleString([], WHOLE);
 }
 
-export function clock(moment, options = { timeStyle: "medium" }) {
-  const made = make("time", new Date(moment).toLocaleTimeString([], options));
+export function clock(moment) {
+  const made = make("time", new Date(moment).toLocaleTimeString([], { timeStyle: "medium" }));
   made.dateTime = new Date(moment).toISOString();
   made.title = whole(moment);
   return made;
