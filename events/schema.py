@@ -7,6 +7,7 @@ file is its ``user_version``, the number of scripts that it has seen.
 APPLICATION_ID = 0x6D6F7361
 """``mosa``: says whose file it is (sqlite.org/fileformat2.html, section 1.3.13)."""
 
+# The rowid of an event is the number of its last change: `events.store` gives each change the highest.
 _FIRST = """
 CREATE TABLE events (
     id TEXT PRIMARY KEY,      -- sorts by time
