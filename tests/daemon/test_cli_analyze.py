@@ -7,7 +7,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -221,47 +222,51 @@ def test_a_label_that_the_model_does_not_know_is_said(tmp_path: Path, place: Pat
     assert "the model has no label 'rde', did you mean 'red'?" in errors
 
 
-def two_long(place: Path) -> list[str]:
-    """A minute of footage."""
-    return [*(f"{camera}={place / 'long.mp4'}" for camera in "ab"), "--fps", "10", "--mot"]
+def much(place: Path, files: int) -> list[str]:
+    """Half a minute of footage, so many times."""
+    return [*(f"c{number}={place / 'long.mp4'}" for number in range(files)), "--fps", "10", "--mot"]
 
 
-@pytest.fixture
-def started(tmp_path: Path, place: Path) -> subprocess.Popen[str]:
-    """An analysis of a minute of footage that has begun to find something."""
+@contextmanager
+def begun(tmp_path: Path, place: Path, files: int) -> Iterator[subprocess.Popen[str]]:
+    """An analysis that has begun to find something."""
     tracks = tmp_path / "out" / "tracks"
-    program = [sys.executable, "-P", "-m", "daemon.cli", "analyze", *two_long(place), "--json"]
+    program = [sys.executable, "-P", "-m", "daemon.cli", "analyze", *much(place, files), "--json"]
     program += ["--settings", str(place / "mosaicd.yaml"), "--out", str(tmp_path / "out")]
-    process = subprocess.Popen(program, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    until_s = time.monotonic() + DEADLINE_S
-    while not any(file.stat().st_size for file in tracks.glob("*.txt")) and time.monotonic() < until_s:
-        assert process.poll() is None, process.stderr and process.stderr.read()
-        time.sleep(0.01)
-    return process
+    with subprocess.Popen(program, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            until_s = time.monotonic() + DEADLINE_S
+            while not any(file.stat().st_size for file in tracks.glob("*.txt")):
+                assert process.poll() is None, process.stderr and process.stderr.read()
+                assert time.monotonic() < until_s
+                time.sleep(0.01)
+            yield process
+        finally:
+            process.kill()
 
 
-def test_ctrl_c_leaves_what_was_done(tmp_path: Path, started: subprocess.Popen[str]) -> None:
-    started.send_signal(signal.SIGINT)
-    said, errors = started.communicate(timeout=DEADLINE_S)
-    assert started.returncode == 130, errors
+def test_ctrl_c_leaves_what_was_done(tmp_path: Path, place: Path) -> None:
+    with begun(tmp_path, place, 8) as process:
+        process.send_signal(signal.SIGINT)
+        said, errors = process.communicate(timeout=DEADLINE_S)
+    assert process.returncode == 130, errors
     told = json.loads(said)
     assert told["is_interrupted"]
     assert not told["is_finished"]
-    assert 0 < sum(each["frames"] for each in told["files"]) < 2 * LONG_S * 10
+    assert 0 < sum(each["frames"] for each in told["files"]) < 8 * LONG_S * 10
     with EventReader(tmp_path / "out" / "events" / "events.sqlite") as reader:
         endings = {(event.id, event.ending) for event in reader.page().events}
     assert endings == {(row["id"], row["ending"]) for row in rows(tmp_path / "out" / "events.csv")}
-    assert {ending for _, ending in endings} <= {"stopped"}
+    assert {ending for _, ending in endings} <= {"stopped", "camera_down"}
 
 
-def test_a_process_that_dies_costs_nothing_but_time(
-    tmp_path: Path, place: Path, started: subprocess.Popen[str]
-) -> None:
-    [victim, *_] = Path(f"/proc/{started.pid}/task/{started.pid}/children").read_text().split()
-    os.kill(int(victim), signal.SIGKILL)
-    said, errors = started.communicate(timeout=DEADLINE_S)
-    assert started.returncode == 0, errors
-    assert [each["frames"] for each in json.loads(said)["files"]] == [10 * LONG_S] * 2
-    assert analyze(place, tmp_path / "undisturbed", *two_long(place))[0] == 0
-    for name in ("events.csv", "tracks/a.txt", "tracks/b.txt"):
+def test_a_process_that_dies_costs_nothing_but_time(tmp_path: Path, place: Path) -> None:
+    with begun(tmp_path, place, 3) as process:
+        [victim, *_] = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+        os.kill(int(victim), signal.SIGKILL)
+        said, errors = process.communicate(timeout=DEADLINE_S)
+    assert process.returncode == 0, errors
+    assert [each["frames"] for each in json.loads(said)["files"]] == [10 * LONG_S] * 3
+    assert analyze(place, tmp_path / "undisturbed", *much(place, 3))[0] == 0
+    for name in ("events.csv", *(f"tracks/c{number}.txt" for number in range(3))):
         assert (tmp_path / "out" / name).read_text() == (tmp_path / "undisturbed" / name).read_text()
