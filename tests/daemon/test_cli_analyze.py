@@ -90,6 +90,7 @@ def test_help_has_examples() -> None:
     assert "Exit code" in out
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", [("tiles", 1), ("mosaic", 2)])
 def test_files_become_events_by_the_rosters_rules(tmp_path: Path, place: Path, way: tuple[str, int]) -> None:
     out = tmp_path / "out"
@@ -129,6 +130,7 @@ def test_files_become_events_by_the_rosters_rules(tmp_path: Path, place: Path, w
     assert json.loads((out / "summary.json").read_text())["files"] == told["files"]
 
 
+@pytest.mark.slow
 def test_the_same_footage_gives_the_same_each_time_and_is_not_replaced_unasked(tmp_path: Path, place: Path) -> None:
     out = tmp_path / "out"
     again = (place / "red.mp4", "--fps", 4, "--start", "2026-11-30T02:00:00")
@@ -152,6 +154,7 @@ def test_an_unreadable_file_is_named_before_the_work(tmp_path: Path, place: Path
     assert not out.exists()
 
 
+@pytest.mark.slow
 def test_a_file_that_is_damaged_in_the_middle_is_told_of_and_the_others_go_on(tmp_path: Path, place: Path) -> None:
     path = write_square(tmp_path / "spoilt.mp4", 20.0)
     spoil(path, 8.5, 9.2)
@@ -165,6 +168,7 @@ def test_a_file_that_is_damaged_in_the_middle_is_told_of_and_the_others_go_on(tm
     assert (green["frames"], green["damaged_frames"], list(green["events"])) == (25, 0, ["green"])
 
 
+@pytest.mark.slow
 def test_a_file_that_was_cut_off_is_told_of(tmp_path: Path, place: Path) -> None:
     with av.open(place / "red.mp4") as source, av.open(tmp_path / "whole.mkv", "w") as target:
         stream = target.add_stream_from_template(source.streams.video[0])
@@ -182,6 +186,7 @@ def test_a_file_that_was_cut_off_is_told_of(tmp_path: Path, place: Path) -> None
     assert half["analysed_s"] < 7.0
 
 
+@pytest.mark.slow
 def test_files_of_one_camera_follow_each_other(tmp_path: Path, place: Path) -> None:
     files = [f"gate={place / 'red.mp4'}"] * 2
     code, told, errors = analyze(place, tmp_path / "out", *files, "--start", "2026-11-30T02:00:00Z")
@@ -245,6 +250,7 @@ def begun(tmp_path: Path, place: Path, files: int) -> Iterator[subprocess.Popen[
             process.kill()
 
 
+@pytest.mark.slow
 def test_ctrl_c_leaves_what_was_done(tmp_path: Path, place: Path) -> None:
     with begun(tmp_path, place, 8) as process:
         process.send_signal(signal.SIGINT)
@@ -260,6 +266,7 @@ def test_ctrl_c_leaves_what_was_done(tmp_path: Path, place: Path) -> None:
     assert {ending for _, ending in endings} <= {"stopped", "camera_down"}
 
 
+@pytest.mark.slow
 def test_a_process_that_dies_costs_nothing_but_time(tmp_path: Path, place: Path) -> None:
     with begun(tmp_path, place, 3) as process:
         [victim, *_] = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
