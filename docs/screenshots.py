@@ -4,7 +4,8 @@
 
 Starts 32 simulated cameras that show rendered scenes, the daemon with the demo's own settings, and a Prometheus that
 scrapes it each second, lets them run for so long, breaks five cameras and a worker, and takes pictures of the live
-page, of the console and of what `mosaicd status` prints. Needs chromium and prometheus (make clients).
+page, of the events page, of the console and of what `mosaicd status` prints. Needs chromium and prometheus (make
+clients).
 """
 
 import argparse
@@ -20,6 +21,7 @@ import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 import cv2
@@ -54,6 +56,12 @@ SHOWN_BY_S = 60.0
 """By then all faults are told of."""
 QUOTA_MIB = 512
 """Of each worker, so that there is a bar to be seen."""
+EVENTS = {
+    "record": {"pre_s": 2, "post_s": 3, "max_s": 30},
+    "zones": {"near": {"corners": [[0, 0.5], [1, 0.5], [1, 1], [0, 1]], "loiter_s": 8}},
+    "lines": {"middle": {"start": [0.5, 1], "end": [0.5, 0.35], "to_right": "right", "to_left": "left"}},
+}
+"""Of each camera: a clip of whoever comes near, or crosses the middle."""
 DESK, PHONE = {"width": 1440, "height": 900}, {"width": 390, "height": 844}
 
 
@@ -71,7 +79,7 @@ def staged(folder: Path) -> Iterator[tuple[Process, int, int]]:
     with ExitStack() as started:
         started.enter_context(simulated(folder, CAMERAS, scenes, START_S))
         roster = (folder / "cameras.yaml").read_text()
-        (folder / "shown.yaml").write_text(f"defaults: {{frozen_s: 10}}\n{roster}")
+        (folder / "shown.yaml").write_text(f"defaults: {json.dumps({'frozen_s': 10, **EVENTS})}\n{roster}")
         daemon = started.enter_context(run_daemon(folder))
         wait(lambda: total(scrape(port), "mosaicd_camera_up") == CAMERAS, START_S)
         wait(lambda: total(scrape(port), "mosaicd_ready") == 1, START_S)
@@ -133,6 +141,24 @@ def live_page(browser: Browser, port: int, to: Path) -> None:
     page.close()
 
 
+def events_page(browser: Browser, port: int, to: Path) -> None:
+    """Take the events page: the list, and one event that crossed a line and is over."""
+    page = open_page(browser, f"http://127.0.0.1:{port}/", {"width": 1440, "height": 1000}, "light")
+    # Pictures of the last ones may still be on their way.
+    since, until = (datetime.fromtimestamp(time.time() - ago_s, UTC).isoformat()[:19] for ago_s in (3600.0, 20.0))
+    page.goto(f"events#time=range&since={since}Z&until={until}Z")
+    cards = page.locator("#list li:has(img)")
+    cards.nth(8).wait_for()
+    time.sleep(4.0)
+    keep(page.screenshot(), to / "events.jpg")
+    cards.filter(has_text="over middle").first.locator("a").click()
+    expect(page.locator("#picture img")).to_be_visible()
+    page.locator("#clip").evaluate("video => video.play()")
+    time.sleep(3.0)
+    keep(page.screenshot(), to / "event.jpg")
+    page.close()
+
+
 def seen(page: Page, mosaics: int) -> None:
     """Wait until so many mosaics have their picture, and some sightings are shown."""
     page.locator("#wall img[src]").nth(mosaics - 1).wait_for(state="attached")
@@ -191,6 +217,7 @@ def main() -> int:
                 break_some(daemon, port, control)
                 browser = driver.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
                 live_page(browser, port, arguments.to)
+                events_page(browser, port, arguments.to)
                 console_page(browser, prometheus.url, arguments.seconds + 30.0, arguments.to)
                 terminal(browser, port, arguments.to)
                 browser.close()

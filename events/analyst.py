@@ -84,6 +84,7 @@ class Analyst:
             np.array([each.score for each in seen], np.float64),
             [each.label for each in seen],
             wall_s=at,
+            within_wh=source_wh,
         )
         self.seen = update.new + update.updated
         return before + self._live(update, at_s, at)
@@ -115,7 +116,7 @@ class Analyst:
             self._note_passed(each)
         # Of some the speed is known only now that they are gone.
         late = [self._look(each.track) for each in passed if each.track.id in gone]
-        batch = self.lives.see(at_s, at, self._source_wh, late) if late else Batch()
+        batch = self.lives.learn(self._source_wh, late)
         looks = [self._look(track) for track in update.new + update.updated]
         batch += self.lives.see(at_s, at, self._source_wh, looks, gone)
         for track in gone:
@@ -131,7 +132,7 @@ class Analyst:
             case Loitered():
                 doings.stays[happening.zone] = replace(doings.stays[happening.zone], has_loitered=True)
             case Left():
-                doings.stays.pop(happening.zone, None)
+                doings.stays[happening.zone] = replace(doings.stays[happening.zone], left_s=happening.at_s)
             case Crossed():
                 doings.passages.append(Passage(happening.line, happening.direction, happening.at_s))
                 doings.is_wanted = True
@@ -150,15 +151,18 @@ class Analyst:
     def _look(self, track: Track) -> Look:
         doings = self._doings.setdefault(track.id, _Doings())
         passages, doings.passages = tuple(doings.passages), []
+        stays = tuple(doings.stays.values())
+        doings.stays = {stay.zone: stay for stay in stays if stay.left_s is None}
         return Look(
             track=track.id,
             label=track.label,
             score=track.score,
             box=track.box,
-            stays=tuple(doings.stays.values()),
+            stays=stays,
             passages=passages,
             speed=doings.speed,
             headway=doings.headway,
+            still_s=track.still_s,
             is_stationary=doings.is_stationary,
             is_wanted=doings.is_wanted or self.rules.wants_all,
         )

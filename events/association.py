@@ -24,9 +24,12 @@ def buffered_overlaps(tracks: Corners, doubt_wh: Floats, seen: Corners) -> Float
 
     ``doubt_wh`` is (n, 2), pixels to the right and left, up and down. Buffering the boxes is C-BIoU's idea (Yang et al.
     2023, arXiv:2211.14317), whose buffer is a part of the box's size. A part of the track's uncertainty fits any rate
-    of answers: a long step gives a wide buffer, a steady walk a narrow one.
+    of answers: a long step gives a wide buffer, a steady walk a narrow one. But it is no wider than the smaller of the
+    two is large: a lorry that has left is none of those that are small in the distance, however long ago it was seen.
     """
-    wide = np.concatenate([-doubt_wh, doubt_wh], axis=1)[:, None]
+    least = np.sqrt(np.minimum(_area(tracks)[:, None], _area(seen)))[..., None]
+    buffers = np.minimum(doubt_wh[:, None], least)
+    wide = np.concatenate([-buffers, buffers], axis=2)
     return _ratio(tracks[:, None] + wide, seen[None] + wide)
 
 

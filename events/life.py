@@ -8,7 +8,7 @@ What is kept of an object does not grow with the time it stays: its path is thin
 visits and crossings the newest are kept.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from math import hypot
 
@@ -49,6 +49,8 @@ class LifePolicy:
     """An object of which the tracker has let go is waited for so long: one that appears in its place is the same."""
     rejoin_iou: float = 0.3
     """In its place: boxes that overlap so much."""
+    rejoin_still_s: float = 1.0
+    """Only who had been in its place for so long: where something passed, the next that passes is another."""
     lost_after_s: float = 120.0
     """A track that is spoken of no more, without having ended, has ended."""
     max_objects: int = 256
@@ -73,6 +75,8 @@ class Stay:
     since_s: float
     """When it came, monotonic; perhaps long before it was clear that it stays."""
     has_loitered: bool = False
+    left_s: float | None = None
+    """When it left: said once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +94,8 @@ class Look:
     passages: tuple[Passage, ...] = ()
     speed: Speed | None = None
     headway: Headway | None = None
+    still_s: float = 0.0
+    """How long it has been in its place."""
     is_stationary: bool = False
     is_wanted: bool = True
     """It satisfies one of the camera's rules, or the camera has none."""
@@ -181,6 +187,11 @@ class Lives:
             batch += self._look(look, at, frame_wh)
         return batch + self.tick(self._now_s)
 
+    def learn(self, frame_wh: tuple[int, int], looks: Iterable[Look]) -> Batch:
+        """Take in what became clear only now of objects that are seen no more, as of when they were seen last."""
+        found = [(self._objects.get(look.track), look) for look in looks]
+        return sum((self._know(known, look, frame_wh) for known, look in found if known), Batch())
+
     def tick(self, at_s: float) -> Batch:
         """End who has been waited for long enough, and tell what has waited to be told. For when no frames come."""
         self._now_s = max(at_s, self._now_s)
@@ -223,15 +234,17 @@ class Lives:
                 self._crowded += 1
                 return Batch()
             known = self._objects[look.track] = _Object(look.label, self._now_s, at, self._now_s, look)
-        known.gone_s, known.last_s, known.last = None, self._now_s, look
+        known.gone_s, known.last_s = None, self._now_s
         known.sightings += 1
         known.top_score = max(known.top_score, look.score)
-        when = known.wall(self._now_s)
+        return self._know(known, look, frame_wh)
+
+    def _know(self, known: _Object, look: Look, frame_wh: tuple[int, int]) -> Batch:
+        known.last, when = look, known.wall(known.last_s)
+        crossings = [Crossing(each.line, each.direction, min(known.wall(each.at_s), when)) for each in look.passages]
         if known.begun_at is None and look.is_wanted:
-            known.begun_at = min([when, *(known.wall(stay.since_s) for stay in look.stays)])
-        crossings = tuple(
-            Crossing(each.line, each.direction, min(known.wall(each.at_s), when)) for each in look.passages
-        )
+            since = [*(known.wall(stay.since_s) for stay in look.stays), *(each.at for each in crossings)]
+            known.begun_at = min([when, *since])
         batch = Batch(counts=tuple(_count(self._camera, known.label, crossing) for crossing in crossings))
         if known.begun_at is None:
             return batch
@@ -247,7 +260,7 @@ class Lives:
     def _rejoined(self, look: Look) -> _Object | None:
         """The object that was waited for, if this new track is it."""
         for track, known in self._objects.items():
-            if known.gone_s is None or known.label != look.label:
+            if known.gone_s is None or known.label != look.label or known.last.still_s < self._policy.rejoin_still_s:
                 continue
             if iou(known.last.box, look.box) >= self._policy.rejoin_iou:
                 self._objects[look.track] = self._objects.pop(track)
@@ -349,9 +362,10 @@ def _take_in(known: _Object, look: Look, at: float, frame_wh: tuple[int, int]) -
         known.is_changed |= known.best_worth >= known.told_worth * BETTER_RATIO
 
 
-def _move_between_zones(known: _Object, stays: Iterable[Stay], at: float) -> None:
-    inside = {stay.zone: stay for stay in stays}
-    visits = [_continued(visit, inside.get(visit.zone), at) for visit in known.visits]
+def _move_between_zones(known: _Object, stays: Sequence[Stay], at: float) -> None:
+    inside = {stay.zone: stay for stay in stays if stay.left_s is None}
+    left = {stay.zone: min(known.wall(stay.left_s), at) for stay in stays if stay.left_s is not None}
+    visits = [_continued(visit, inside.get(visit.zone), left.get(visit.zone, at)) for visit in known.visits]
     entered = inside.keys() - {visit.zone for visit in visits if visit.left_at is None}
     for zone in sorted(entered):
         entered_at = min(known.wall(inside[zone].since_s), at)

@@ -16,6 +16,9 @@ from events.tracks import Track, TrackUpdate
 CLEARLY = 0.12
 """By so much of its own size (the square root of its box's area) a foot must be beyond an edge."""
 
+LEAVE_S = 1.0
+"""Who is clearly outside of a zone for so long has left it: feet that a car hides for a moment have not walked out."""
+
 
 @dataclass(frozen=True, slots=True)
 class Zone:
@@ -77,6 +80,7 @@ class Left:
     zone: str
     track: Track
     at_s: float
+    """When it was outside first."""
     inside_s: float
 
 
@@ -118,6 +122,12 @@ class _Stay:
     since_s: float
     has_entered: bool = False
     has_loitered: bool = False
+    out_s: float | None = None
+    """Since when it has been outside, if it is."""
+
+    def left(self, zone: str, track: Track) -> Left:
+        at_s = track.seen_s if self.out_s is None else self.out_s
+        return Left(zone, track, at_s, at_s - self.since_s)
 
 
 @dataclass(slots=True)
@@ -127,6 +137,10 @@ class _Past:
     stays: dict[str, _Stay] = field(default_factory=dict)
     sides: dict[str, tuple[float, Point]] = field(default_factory=dict)
     """For each line: when and where it was clearly on one side of it."""
+    seen: tuple[float, Point] | None = None
+    """When and where it was seen last."""
+    crossed_s: dict[str, float] = field(default_factory=dict)
+    """For each line: when it came from one side of it to the other last, clearly or not."""
     is_still: bool = False
 
 
@@ -154,6 +168,7 @@ class Rules:
                 happened += _judge_zone(zone, past, track, source_wh)
             for line in self._lines:
                 happened += _judge_line(line, past, track, source_wh)
+            past.seen = (track.seen_s, track.foot)
             happened += self._judge_still(past, track)
         return happened
 
@@ -169,7 +184,7 @@ class Rules:
         past = self._pasts.pop(track.id, _Past())
         for name, stay in past.stays.items():
             if stay.has_entered:
-                yield Left(name, track, track.seen_s, track.seen_s - stay.since_s)
+                yield stay.left(name, track)
 
 
 def is_masked(masks: Collection[Polygon], box: tuple[float, float, float, float], source_wh: tuple[int, int]) -> bool:
@@ -187,12 +202,14 @@ def _judge_zone(zone: Zone, past: _Past, track: Track, source_wh: tuple[int, int
             return
         stay = past.stays[zone.name] = _Stay(track.seen_s)
     elif not is_inside:
-        if stay.has_entered and distance_to_edge(corners, track.foot) < _clearly_px(track):
-            return
-        del past.stays[zone.name]
-        if stay.has_entered:
-            yield Left(zone.name, track, track.seen_s, track.seen_s - stay.since_s)
+        if not stay.has_entered:
+            del past.stays[zone.name]
+        elif distance_to_edge(corners, track.foot) >= _clearly_px(track):
+            stay.out_s = track.seen_s if stay.out_s is None else stay.out_s
+            if track.seen_s - stay.out_s >= LEAVE_S:
+                yield past.stays.pop(zone.name).left(zone.name, track)
         return
+    stay.out_s = None
     inside_s = track.seen_s - stay.since_s
     if not stay.has_entered and inside_s >= zone.dwell_s:
         stay.has_entered = True
@@ -207,14 +224,17 @@ def _judge_line(line: Line, past: _Past, track: Track, source_wh: tuple[int, int
     clearly_px = _clearly_px(track)
     if line.name not in past.sides and abs(offset(start, end, track.origin)) >= clearly_px:
         past.sides[line.name] = (track.began_s, track.origin)
-    if abs(offset(start, end, track.foot)) < clearly_px:
+    seen_s, seen = past.seen or (track.began_s, track.origin)
+    before_px, now_px = offset(start, end, seen), offset(start, end, track.foot)
+    if (before_px > 0) != (now_px > 0):
+        past.crossed_s[line.name] = seen_s + before_px / (before_px - now_px) * (track.seen_s - seen_s)
+    if abs(now_px) < clearly_px:
         return
-    before_s, before = past.sides.get(line.name, (track.seen_s, track.foot))
+    _, before = past.sides.get(line.name, (track.seen_s, track.foot))
     past.sides[line.name] = (track.seen_s, track.foot)
-    part = crossing(start, end, before, track.foot)
-    if part is not None and _is_meant(line.labels, track):
-        direction = line.to_right if offset(start, end, track.foot) > 0 else line.to_left
-        yield Crossed(line.name, direction, track, before_s + part * (track.seen_s - before_s))
+    if crossing(start, end, before, track.foot) is not None and _is_meant(line.labels, track):
+        direction = line.to_right if now_px > 0 else line.to_left
+        yield Crossed(line.name, direction, track, past.crossed_s[line.name])
 
 
 def _is_meant(labels: frozenset[str], track: Track) -> bool:

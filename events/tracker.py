@@ -9,7 +9,7 @@ the place where it was. `bench/tracking.py` compares this with other ways and wi
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import inf, isfinite
+from math import inf, isfinite, sqrt
 
 import numpy as np
 import numpy.typing as npt
@@ -27,6 +27,10 @@ SAME_OVERLAP = 0.7
 """Boxes of different labels that overlap by so much, not made larger, are one object: a detector takes a van for a car
 now and a truck then, or for both at once. Who leans on a car, or rides, is less like it than that."""
 OTHER_LABEL_COST = 0.2
+EDGE_PX = 2.0
+"""A box that ends this near to the picture's edge is cut off by it; detectors' boxes are clipped there."""
+LEAVES_RATIO = 0.2
+"""Sizes a second: who is cut off by an edge, and moves over it that fast, leaves."""
 STILL_OVERLAP = 0.5
 """What overlaps its earlier self by less has moved."""
 _NEVER = 1e6
@@ -46,6 +50,8 @@ class _Life:
     seen_s: float
     seen_at: float
     still_since_s: float
+    leaves: bool = False
+    """When seen last it was on its way out of the picture."""
     sightings: int = 1
     missed: int = 0
     """Answers since it was seen last."""
@@ -66,6 +72,7 @@ class _Seen:
     corners: Corners
     scores: npt.NDArray[np.floating]
     labels: Sequence[str]
+    within_wh: tuple[int, int] | None
 
 
 class Tracker:
@@ -91,10 +98,12 @@ class Tracker:
         labels: Sequence[str],
         *,
         wall_s: float = 0.0,
+        within_wh: tuple[int, int] | None = None,
     ) -> TrackUpdate:
         """Take in an answer: all that was seen on a frame captured at ``at_s`` (monotonic seconds), nothing included.
 
-        Boxes are (n, 4) pixels, scores (n,) 0 to 1. An answer that is no newer than the one before is dropped and
+        Boxes are (n, 4) pixels, scores (n,) 0 to 1; ``within_wh`` is the picture's size, by which it is known who
+        leaves. An answer that is no newer than the one before is dropped and
         counted. Raises ValueError for numbers that are not finite, and where there are not as many of each.
         """
         corners = np.asarray(xyxy, np.float64).reshape(-1, 4)
@@ -109,7 +118,7 @@ class Tracker:
         if self._lives:
             self._motion.advance(at_s - self._last_s)
         self._last_s = at_s
-        seen = _Seen(at_s, wall_s, corners, scores, labels)
+        seen = _Seen(at_s, wall_s, corners, scores, labels, within_wh)
         tracks, boxes = self._match(seen)
         new, updated = self._continue(tracks, boxes, seen)
         lost = self._drop(tracks, at_s)
@@ -174,6 +183,7 @@ class Tracker:
             _sight(life, box, seen)
             if moved:
                 life.still_since_s = seen.at_s
+            life.leaves = seen.within_wh is not None and self._leaves(row, life.box, seen.within_wh)
             if life.is_told:
                 updated.append(self._track(row))
             elif life.sightings >= self._options.confirm_sightings:
@@ -195,10 +205,23 @@ class Tracker:
             self._keep(kept)
         return tuple(ended)
 
+    def _leaves(self, row: int, box: tuple[float, float, float, float], within_wh: tuple[int, int]) -> bool:
+        """Whether it is cut off by an edge of the picture, and moves over it."""
+        (x1, y1, x2, y2), (width, height) = box, within_wh
+        out = LEAVES_RATIO * sqrt(max(1.0, (x2 - x1) * (y2 - y1)))
+        dx, dy, dw, dh = self._motion.rate[row].tolist()
+        # What is cut off shrinks: the far side tells how fast it goes.
+        return (
+            (x1 <= EDGE_PX and dx + dw / 2 < -out)
+            or (y1 <= EDGE_PX and dy + dh / 2 < -out)
+            or (x2 >= width - EDGE_PX and dx - dw / 2 > out)
+            or (y2 >= height - EDGE_PX and dy - dh / 2 > out)
+        )
+
     def _is_lost(self, life: _Life, at_s: float) -> bool:
         options = self._options
         stood = life.seen_s - life.still_since_s >= options.still_s
-        patience_s = options.still_lost_s if stood else options.lost_s
+        patience_s = options.left_s if life.leaves else options.still_lost_s if stood else options.lost_s
         return at_s - life.seen_s > patience_s and life.missed >= options.lost_answers
 
     def _begin(self, taken: Rows, seen: _Seen) -> list[Track]:

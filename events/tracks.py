@@ -89,6 +89,8 @@ class TrackerOptions:
     """A track ends when it was last seen longer ago ..."""
     lost_answers: int = 2
     """... and so many answers did not have it: once in two seconds, one miss is no loss."""
+    left_s: float = 0.4
+    """Who was on its way out of the picture is waited for no longer than this."""
     still_s: float = 5.0
     """What has been in its place for so long ..."""
     still_lost_s: float = 30.0

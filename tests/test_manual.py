@@ -43,7 +43,7 @@ COMMANDS = [
 
 
 def test_there_are_examples() -> None:
-    assert min(len(ROSTERS) / 8, len(SETTINGS) / 4, len(COMMANDS) / 12) >= 1
+    assert min(len(ROSTERS) / 8, len(SETTINGS) / 3, len(COMMANDS) / 12) >= 1
 
 
 @pytest.mark.parametrize("text", ROSTERS)

@@ -6,11 +6,18 @@ import { midnight } from "./eventwords.js";
 const PATIENCE_MS = 20000, HOUR_MS = 3600e3, DAY_MS = 24 * HOUR_MS;
 const NARROWING = ["camera", "label", "zone"];
 const KEYS = [...NARROWING, "time", "since", "until", "event"];
-const ID = /^\d{8}T[^=&]+$/;
+const ID = /^\d{8}T[\w.-]+$/;
+
+let ahead = 0; // of this computer's clock
+
+// By the daemon's clock, whose times events have.
+export function now() {
+  return Date.now() + ahead;
+}
 
 export function read(hash = location.hash) {
   const text = hash.replace(/^#/, "");
-  if (ID.test(text)) return { event: decodeURIComponent(text) };
+  if (ID.test(text)) return { event: text };
   const found = new URLSearchParams(text);
   return Object.fromEntries(KEYS.filter((key) => found.get(key)).map((key) => [key, found.get(key)]));
 }
@@ -25,13 +32,13 @@ export function isNarrowed(wanted) {
 }
 
 // From when to when, in milliseconds; null where it has no end.
-export function span(wanted, now = Date.now()) {
+export function span(wanted, at = now()) {
   switch (wanted.time) {
-    case "hour": return [now - HOUR_MS, null];
-    case "day": return [now - DAY_MS, null];
-    case "week": return [now - 7 * DAY_MS, null];
-    case "today": return [+midnight(now), null];
-    case "yesterday": return [+midnight(now, -1), +midnight(now)];
+    case "hour": return [at - HOUR_MS, null];
+    case "day": return [at - DAY_MS, null];
+    case "week": return [at - 7 * DAY_MS, null];
+    case "today": return [+midnight(at), null];
+    case "yesterday": return [+midnight(at, -1), +midnight(at)];
     case "range": return [Date.parse(wanted.since) || null, Date.parse(wanted.until) || null];
     default: return [null, null];
   }
@@ -59,6 +66,7 @@ export async function ask(path) {
   } catch (error) {
     throw Object.assign(new Error(`the daemon does not answer (${error.message})`), { status: 0 });
   }
+  ahead = (Date.parse(answer.headers.get("date")) || Date.now()) - Date.now();
   if (answer.status === 401) location.assign(`login?to=events${location.hash}`);
   const found = await answer.json();
   if (answer.ok) return found;

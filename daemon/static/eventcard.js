@@ -38,6 +38,7 @@ function thumbnail(event) {
   }
   thumb.append(draw("svg", { viewBox: `${x} ${y} ${w} ${h}`, "aria-hidden": "true" }, boxOf(event)));
   if (!event.ended_at) thumb.append(make("span", "now", "now"));
+  thumb.dataset.without = event.ended_at ? "no picture" : "no picture yet";
   return thumb;
 }
 
@@ -60,6 +61,8 @@ export function card() {
 export function fill(item, event, href) {
   const link = item.firstChild, picture = `${event.has_snapshot} ${event.best_box} ${Boolean(event.ended_at)}`;
   link.href = href;
+  if (item.event === event) return;
+  item.event = event;
   if (item.dataset.picture !== picture) {
     link.querySelector(".thumb")?.remove();
     link.prepend(thumbnail(event));

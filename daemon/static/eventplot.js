@@ -48,7 +48,7 @@ function piles(bars, counts, key) {
 // A round number above the highest bar.
 function ceiling(highest) {
   const unit = 10 ** Math.floor(Math.log10(Math.max(highest, 1)));
-  return [1, 2, 4, 5, 10].map((step) => step * unit).find((top) => top >= highest);
+  return [1, 2, 3, 4, 5, 6, 8, 10].map((step) => step * unit).find((top) => top >= highest);
 }
 
 function words([from, to], pile) {

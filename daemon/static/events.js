@@ -1,19 +1,20 @@
 // The events page: a list that can be narrowed, how many in which hour, and one event. What is shown stands in the address.
 // Whatever comes from outside becomes text, never markup.
 
-import { address, ask, isNarrowed, isWanted, query, read, span } from "./eventask.js";
+import { address, ask, isNarrowed, isWanted, now, query, read, span } from "./eventask.js";
 import { arrange, card, fill } from "./eventcard.js";
 import { around, byDay, legend, plot } from "./eventplot.js";
 import { current, show, stop } from "./eventview.js";
-import { $, count, dayOf, make, midnight, whole } from "./eventwords.js";
+import { $, count, dayOf, make, midnight } from "./eventwords.js";
 
-const PAGE = 24, AGAIN_MS = 10000, COUNT_MS = 15000;
+const PAGE = 24, MOST_LINES = 6, AGAIN_MS = 10000, COUNT_MS = 15000;
 const cards = new Map(); // by id: its item in the list
+const again = new Map(); // by kind: when what has failed is tried again
 const fresh = new Map(); // by id: events that have come while somebody reads, and are not shown yet
 const end = new IntersectionObserver((seen) => seen.at(-1).isIntersecting && more(), { rootMargin: "600px" });
 let known = new Map(); // by id: events that are shown
 let wanted = read(), names = { cameras: [], labels: [], zones: [] };
-let cursor = null, stream = null, round = 0, scrolled = 0, plotted = null, countAt = 0, failing = 0;
+let cursor = null, stream = null, round = 0, scrolled = 0, plotted = null, counting = 0;
 
 // --- the list ---
 
@@ -22,10 +23,10 @@ function listed() {
 }
 
 function showList() {
-  const items = [], events = listed(), now = Date.now();
+  const items = [], events = listed();
   let day = "";
   for (const event of events) {
-    const began = dayOf(event.started_at, now);
+    const began = dayOf(event.started_at, now());
     if (began !== day) {
       const key = `day ${began}`;
       if (!cards.has(key)) cards.set(key, make("li", began, "day"));
@@ -70,7 +71,7 @@ async function load(from = null) {
 async function more() {
   if (!cursor || $("more").disabled) return;
   $("more").disabled = true;
-  await attempt(() => load(cursor));
+  await attempt("more", () => load(cursor));
   $("more").disabled = false;
 }
 
@@ -115,13 +116,13 @@ function listen() {
   stream = new EventSource("api/v1/stream?what=event");
   let isAgain = false;
   stream.addEventListener("open", () => {
-    if (isAgain) attempt(catchUp);
+    if (isAgain) attempt("list", catchUp);
     isAgain = true;
     say("");
   });
   stream.addEventListener("event", (told) => take(JSON.parse(told.data)));
   stream.addEventListener("error", () => {
-    say("the daemon does not answer; it is asked again", "bad");
+    say("nothing new is told just now; the daemon is asked again", "bad");
     if (stream?.readyState === EventSource.CLOSED) setTimeout(listen, AGAIN_MS);
   });
 }
@@ -134,12 +135,14 @@ async function catchUp() {
 // --- how many ---
 
 function countSoon() {
-  clearTimeout(countAt);
-  countAt = setTimeout(() => document.hidden || attempt(showCounts), known.size ? COUNT_MS : 0);
+  counting ||= setTimeout(() => {
+    counting = 0;
+    if (!document.hidden) attempt("counts", showCounts);
+  }, COUNT_MS);
 }
 
 async function showCounts() {
-  const turn = round, chosen = span(wanted), [from, to] = around(chosen);
+  const turn = round, chosen = span(wanted), [from, to] = around(chosen, now());
   const bounds = { since: new Date(from).toISOString(), until: new Date(to).toISOString() };
   const [since, until] = [Math.max(chosen[0] || from, from), Math.min(chosen[1] || to, to)];
   const lines = new URLSearchParams({ since: new Date(since).toISOString(), until: new Date(until - 1).toISOString() });
@@ -176,8 +179,12 @@ function showCrossings(crossings) {
     const place = `${line} (${camera})`, of = sums.get(place) || new Map();
     sums.set(place, of.set(direction, (of.get(direction) || 0) + n));
   }
-  const said = [...sums].map(([line, of]) => `${line}: ${[...of].map(([direction, n]) => `${n} ${direction}`).join(", ")}`);
-  $("crossings").replaceChildren(...(said.length ? [make("b", wanted.time ? "Lines crossed in this time: " : "Lines crossed: "), said.join(" · ")] : []));
+  const all = (of) => [...of.values()].reduce((a, b) => a + b, 0);
+  const said = [...sums].sort(([, a], [, b]) => all(b) - all(a)).slice(0, MOST_LINES)
+    .map(([line, of]) => `${line}: ${[...of].map(([direction, n]) => `${n} ${direction}`).join(", ")}`);
+  if (sums.size > MOST_LINES) said.push(`${sums.size - MOST_LINES} more, seldom crossed`);
+  const words = wanted.time ? "Lines crossed in this time: " : "Lines crossed: ";
+  $("crossings").replaceChildren(...(said.length ? [make("b", words), said.join(" · ")] : []));
 }
 
 // --- what is chosen ---
@@ -213,8 +220,8 @@ function choose() {
   const form = $("filters").elements, next = { camera: form.camera.value, label: form.label.value, zone: form.zone.value, time: form.time.value };
   if (next.time === "range") {
     const [since, until] = span(wanted), at = (text, otherwise) => (text ? new Date(text) : new Date(otherwise)).toISOString();
-    next.since = at(form.since.value, since || +midnight(Date.now()));
-    next.until = at(form.until.value, until || +midnight(Date.now(), 1));
+    next.since = at(form.since.value, since || +midnight(now()));
+    next.until = at(form.until.value, until || +midnight(now(), 1));
   }
   go(next);
 }
@@ -272,70 +279,69 @@ addEventListener("keydown", (event) => {
 // --- all of it ---
 
 function say(words, colour = "") {
-  const since = wanted.time === "range" && wanted.since ? `since ${whole(wanted.since)}` : "";
-  $("words").textContent = words || since;
+  $("words").textContent = words;
   $("words").className = colour;
 }
 
-// Does what may fail; says so, and tries again what can come right.
-async function attempt(what) {
-  clearTimeout(failing);
+// Does what may fail, one of each kind at a time; says so, and tries again what can come right.
+async function attempt(kind, what) {
+  clearTimeout(again.get(kind));
+  again.delete(kind);
   try {
     await what();
-    $("notice").hidden = true;
   } catch (error) {
+    const isFinal = error.status === 404 || error.status === 422;
+    again.set(kind, isFinal ? 0 : setTimeout(() => attempt(kind, what), AGAIN_MS));
     tell(error);
-    if (error.status !== 404 && error.status !== 422) failing = setTimeout(() => attempt(what), AGAIN_MS);
   }
+  $("notice").hidden = !again.size;
 }
 
 function tell(error) {
+  say("");
   const isOff = error.status === 404 && error.message.includes("events.enabled");
-  const words = isOff
-    ? [make("h2", "Events are off"), make("p", "mosaicd follows what it sees and keeps events of it once its settings say so. Put this into mosaicd.yaml and start mosaicd again:"), make("pre", "events:\n  enabled: true")]
-    : [make("p", error.status === 404 ? "There is no such event: it was deleted for its age, or the address is not right." : `${error.message}.`)];
-  if (!isOff && error.status === 404) {
+  $("all").hidden = isOff || !$("one").hidden;
+  if (isOff) {
+    const how = "mosaicd follows what it sees, and keeps events of it, if its settings say so. Put this into mosaicd.yaml and restart mosaicd:";
+    $("notice").replaceChildren(make("h2", "Events are off"), make("p", how), make("pre", "events:\n  enabled: true"));
+  } else if (error.status === 404) {
     const link = make("a", "Show all events");
     link.href = "#";
-    words.push(link);
+    $("notice").replaceChildren(make("p", "There is no such event: it was deleted for its age, or the address is not right."), link);
+  } else {
+    $("notice").replaceChildren(make("p", `${error.message}.`));
   }
-  $("notice").replaceChildren(...words);
-  $("notice").hidden = false;
-  if (isOff) $("all").hidden = true;
 }
 
 async function change() {
   const before = wanted;
   wanted = read();
-  $("notice").hidden = true;
+  again.delete("event");
+  $("notice").hidden = !again.size;
   showFilters();
   if (!wanted.event) close();
-  if (address({ ...before, event: "" }) !== address({ ...wanted, event: "" })) {
-    await Promise.all([attempt(load), attempt(showCounts)]);
-  }
-  if (wanted.event) await attempt(() => open(wanted.event));
-  say("");
+  const isOther = address({ ...before, event: "" }) !== address({ ...wanted, event: "" });
+  if (isOther) await Promise.all([attempt("list", load), attempt("counts", showCounts)]);
+  if (wanted.event) await attempt("event", () => open(wanted.event));
 }
 
 async function begin() {
-  await attempt(async () => {
-    names = await ask("events/names");
-    showFilters();
-    listen();
-    if (wanted.event) await open(wanted.event);
-    await Promise.all([load(), showCounts()]);
-    say("");
-  });
+  names = await ask("events/names");
+  say("");
+  showFilters();
+  listen();
+  const one = wanted.event ? attempt("event", () => open(wanted.event)) : null;
+  await Promise.all([one, attempt("list", load), attempt("counts", showCounts)]);
 }
 
 addEventListener("hashchange", change);
 addEventListener("resize", showPlot);
 document.addEventListener("visibilitychange", () => {
   listen();
-  if (!document.hidden) attempt(catchUp);
+  if (!document.hidden) attempt("list", catchUp);
 });
 $("filters").addEventListener("change", choose);
 $("clear").addEventListener("click", () => go({}));
 $("fresh").addEventListener("click", showFresh);
 $("more").addEventListener("click", more);
-begin();
+attempt("names", begin);

@@ -1,24 +1,27 @@
 // One event: its clip, its best moment with the way that the object took, and all that is known of it.
 
-import { media } from "./eventask.js";
+import { media, now } from "./eventask.js";
 import { boxOf } from "./eventcard.js";
 import { $, clock, draw, ending, lasted, make, seconds, steps, title, whole } from "./eventwords.js";
 
 const GROWS_MS = 30000; // after its end a clip is written on for a while
-const AGAIN_MS = 2000;
+const AGAIN_MS = 2000, MOST_TRIES = 4;
 
 let shown = null; // the event
 let waiting = 0; // for more of a clip that grows
+let complete = 0; // until the clip is complete
+let isPart = false; // what the player has is not all of it
 
 // --- the clip ---
 
 function grows(event) {
-  return !event.ended_at || Date.now() - Date.parse(event.ended_at) < GROWS_MS;
+  return !event.ended_at || now() - Date.parse(event.ended_at) < GROWS_MS;
 }
 
 function clipWords(event) {
   if (!event.has_clip) {
-    return [event.ended_at ? "There is no clip of it: none was ordered for this camera, or it has been deleted." : "There is no clip of it yet."];
+    const why = "There is no clip of it: events of this camera are not recorded (“record” in the roster), or it was deleted for want of room.";
+    return [event.ended_at ? why : "There is no clip of it, or not yet."];
   }
   const link = make("a", "Download");
   link.href = media(event, "clip");
@@ -36,11 +39,30 @@ function showClip(event, isNew) {
   video.setAttribute("aria-label", `clip of ${title(event)}`);
   if (event.has_snapshot) video.poster = media(event, "snapshot");
   else video.removeAttribute("poster");
-  video.src = media(event, "clip");
+  fetchClip(event);
+}
+
+// One that grows is another one each time; one that is complete need not be sent twice.
+function fetchClip(event) {
+  isPart = grows(event);
+  $("clip").src = `${media(event, "clip")}${isPart ? `&at=${Date.now()}` : ""}`;
+}
+
+// Says when the clip is complete, and takes all of it, unless somebody is watching what there was.
+function awaitWhole(event) {
+  clearTimeout(complete);
+  if (!event.has_clip || !event.ended_at || !grows(event)) return;
+  complete = setTimeout(() => {
+    const video = $("clip");
+    if (shown?.id !== event.id || video.dataset.failed) return;
+    $("clip-words").replaceChildren(...clipWords(event));
+    if (video.paused && !video.currentTime) fetchClip(event);
+  }, Date.parse(event.ended_at) + GROWS_MS + 500 - now());
 }
 
 export function stop() {
   clearTimeout(waiting);
+  clearTimeout(complete);
   const video = $("clip");
   video.pause();
   video.removeAttribute("src");
@@ -49,9 +71,10 @@ export function stop() {
   shown = null;
 }
 
-// A clip that grew while it was watched is asked for anew, and goes on where it was.
-function goOn() {
-  if (!shown || !grows(shown)) return;
+// A clip that grew while it was watched is asked for anew, and goes on where it was. One may be over though its event
+// is not: its length is bounded.
+function goOn(tries = 0) {
+  if (!shown || !isPart || tries > MOST_TRIES) return;
   const video = $("clip"), event = shown, at = video.currentTime;
   clearTimeout(waiting);
   waiting = setTimeout(() => {
@@ -59,10 +82,10 @@ function goOn() {
     video.addEventListener("loadedmetadata", () => {
       video.currentTime = at;
       if (video.duration > at + 0.3) video.play().catch(() => {});
-      else goOn();
+      else goOn(tries + 1);
     }, { once: true });
-    video.src = `${media(event, "clip")}&at=${Date.now()}`;
-  }, AGAIN_MS);
+    fetchClip(event);
+  }, AGAIN_MS * (1 + tries));
 }
 
 async function failed() {
@@ -124,6 +147,10 @@ function showPicture(event) {
 
 // --- what is known ---
 
+function speed({ median_kmh: median, max_kmh: most }) {
+  return `${median.toFixed(0)} km/h${most > median + 1 ? `; at most ${most.toFixed(0)} km/h` : ""}`;
+}
+
 function facts(event) {
   const camera = make("a", event.camera);
   camera.href = `./#camera=${encodeURIComponent(event.camera)}`;
@@ -136,7 +163,7 @@ function facts(event) {
     why: event.ended_at ? ending(event) : "",
     now: event.ended_at ? "" : "it is still there",
     lasted: `${lasted(seconds(event))}${event.ended_at ? "" : " so far"}`,
-    speed: event.speed ? `${event.speed.median_kmh.toFixed(0)} km/h; at most ${event.speed.max_kmh.toFixed(0)} km/h` : "",
+    speed: event.speed ? speed(event.speed) : "",
     distance: event.headway ? `${event.headway.seconds.toFixed(1)} s (${event.headway.metres.toFixed(0)} m) to the vehicle ahead` : "",
     stands: event.is_stationary ? "it does not move" : "",
   };
@@ -152,7 +179,8 @@ function showFacts(event) {
   $("steps").replaceChildren(...steps(event).map(([at, what]) => {
     const row = make("tr"), when = make("td");
     when.append(clock(at));
-    row.append(when, make("td", `+${((Date.parse(at) - Date.parse(event.started_at)) / 1000).toFixed(1)} s`, "number"), make("td", what));
+    const after = (Date.parse(at) - Date.parse(event.started_at)) / 1000;
+    row.append(when, make("td", `${after < 0 ? "−" : "+"}${Math.abs(after).toFixed(1)} s`, "number"), make("td", what));
     return row;
   }));
 }
@@ -165,6 +193,7 @@ export function show(event) {
   shown = event;
   $("one-title").replaceChildren(`${title(event)} · `, clock(event.started_at, { dateStyle: undefined, timeStyle: "medium" }), event.ended_at ? "" : make("span", "now", "now"));
   showClip(event, isNew);
+  awaitWhole(event);
   showPicture(event);
   showFacts(event);
   document.title = `${title(event)} · mosaicd`;
@@ -174,7 +203,7 @@ export function current() {
   return shown;
 }
 
-$("clip").addEventListener("ended", goOn);
+$("clip").addEventListener("ended", () => goOn());
 $("clip").addEventListener("error", failed);
 $("copy").addEventListener("click", async () => {
   const link = `${location.href.replace(/#.*/, "")}#${shown.id}`;

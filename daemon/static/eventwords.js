@@ -21,9 +21,10 @@ export function seconds(event) {
 }
 
 export function lasted(s) {
-  if (s < 60) return `${Math.round(s)} s`;
-  if (s < 3600) return `${Math.floor(s / 60)} min ${Math.round(s % 60)} s`;
-  return `${Math.floor(s / 3600)} h ${Math.floor(s % 3600 / 60)} min`;
+  const n = Math.round(s), words = (...parts) => parts.join("\u00a0");
+  if (n < 60) return words(n, "s");
+  if (n < 3600) return words(Math.floor(n / 60), "min", n % 60, "s");
+  return words(Math.floor(n / 3600), "h", Math.floor(n % 3600 / 60), "min");
 }
 
 export function count(n, word) {
@@ -87,7 +88,7 @@ export function doings(event) {
     loitered ? "loitered" : "",
     ...event.crossings.slice(0, 3).map(({ line, direction }) => `→ ${direction} over ${line}`),
     event.crossings.length > 3 ? `and ${event.crossings.length - 3} more` : "",
-    event.speed ? `${Math.round(event.speed.median_kmh)} km/h` : "",
+    event.speed ? `${Math.round(event.speed.median_kmh)}\u00a0km/h` : "",
     event.is_stationary ? "stands still" : "",
   ].filter(Boolean);
 }
@@ -98,7 +99,7 @@ export function cutShort(event) {
 
 // All that it did, in the order in which it did it: [when, what].
 export function steps(event) {
-  const found = [[event.started_at, "was seen first"], [event.best_at, `was seen best (score ${event.best_score.toFixed(2)})`]];
+  const found = [[event.started_at, "began"], [event.best_at, `was seen best (score ${event.best_score.toFixed(2)})`]];
   for (const visit of event.zones) {
     found.push([visit.entered_at, `came into zone ${visit.zone}`]);
     if (!visit.left_at) continue;

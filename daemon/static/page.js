@@ -181,6 +181,7 @@ function showCamera() {
   $("mosaics").hidden = Boolean(camera);
   if (!camera) return;
   $("camera-title").textContent = camera.name;
+  $("camera-events").href = `events#camera=${camera.name}`;
   $("switch").textContent = camera.why ? "Switch on" : "Switch off";
   $("switch").disabled = camera.by_hand === false;
   $("camera-picture").hidden = Boolean(camera.why);

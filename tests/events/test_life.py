@@ -223,7 +223,7 @@ def test_an_event_ends_some_time_after_its_track_and_says_when_it_was_last_seen(
 
 def test_who_appears_in_the_place_of_one_who_was_lost_is_the_same():
     yard = Yard()
-    (event,) = yard.see_for(2, look(1)).events
+    (event,) = yard.see_for(2, look(1, still_s=1.5)).events
     yard.see(gone=[1])
     yard.see_for(0.8)
     assert kinds(yard.see_for(3, look(2, x=510.0))) == []
@@ -239,6 +239,45 @@ def test_who_appears_elsewhere_or_is_something_else_is_another(other):
     yard.see_for(2, look(1))
     yard.see(gone=[1])
     assert kinds(yard.see_for(4, other)) == ["new", "end"]
+
+
+def test_who_passes_where_another_passed_before_is_another():
+    yard = Yard()
+    yard.see_for(2, look(1, still_s=0.4))
+    yard.see(gone=[1])
+    assert kinds(yard.see_for(4, look(2))) == ["new", "end"]
+
+
+def test_what_is_learnt_of_one_who_is_gone_counts_as_of_when_it_was_seen_last():
+    yard = Yard()
+    yard.see_for(2, look(1, is_wanted=False))
+    seen_at = yard.clock
+    yard.see_for(2)
+    (event,) = yard.lives.learn(WH, [look(1, speed=Speed(30.0, 30.0))]).events
+    yard.see(gone=[1])
+    (end,) = yard.see_for(4).events
+    assert end.speed == Speed(30.0, 30.0)
+    assert event.started_at == event.updated_at == end.ended_at == pytest.approx(seen_at)
+    assert len(end.path) == 1
+
+
+def test_an_event_begins_with_the_crossing_that_made_it():
+    yard = Yard()
+    yard.see_for(2, look(1, is_wanted=False))
+    crossed_s = yard.now_s - 1.0
+    (event,) = yard.see(look(1, passages=(Passage("gate", "in", crossed_s),))).events
+    assert event.started_at == event.crossings[0].at == pytest.approx(NIGHT + crossed_s - 100.0)
+
+
+def test_a_stay_ends_when_the_zone_was_left_not_when_that_was_clear():
+    yard = Yard()
+    yard.see_for(2, look(1, zones={"a"}))
+    left_s = yard.now_s
+    yard.see_for(1, look(1, zones={"a"}))
+    yard.see(look(1, stays=(Stay("a", 100.0, left_s=left_s),)))
+    yard.see(gone=[1])
+    (end,) = (each for each in yard.see_for(4).events if each.kind is Kind.END)
+    assert [visit.left_at for visit in end.zones] == [pytest.approx(NIGHT + left_s - 100.0)]
 
 
 def test_who_appears_while_the_first_is_there_is_another():

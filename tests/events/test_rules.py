@@ -38,7 +38,7 @@ def test_who_walks_through_a_zone_enters_and_leaves_once(rate_hz):
     assert isinstance(left, Left)
     assert (entered.zone, entered.track.id) == (left.zone, left.track.id) == ("yard", 1)
     assert entered.at_s == pytest.approx(3.0, abs=1.1 / rate_hz)
-    assert left.at_s == pytest.approx(5.0, abs=2.1 / rate_hz)
+    assert left.at_s == pytest.approx(5.0, abs=2.1 / rate_hz), "not when it was clear"
     assert left.inside_s == left.at_s - entered.at_s
 
 
@@ -46,6 +46,19 @@ def test_who_walks_through_a_zone_enters_and_leaves_once(rate_hz):
 def test_who_stands_on_the_edge_enters_once_and_does_not_leave(seed):
     happened = happenings(Rules([Zone("yard", YARD)]), [Walker((400.0, 300.0))], seconds=60.0, jitter_px=2.0, seed=seed)
     assert [type(each) for each in happened] == [Entered]
+
+
+@pytest.mark.parametrize(("outside_s", "stays"), [(0.6, 1), (3.0, 2)])
+def test_who_seems_outside_for_a_moment_has_not_left(outside_s, stays):
+    """A car hides the legs: the box ends above the zone."""
+    rules, tracker, happened = Rules([Zone("yard", ((0.0, 0.7), (1.0, 0.7), (1.0, 1.0), (0.0, 1.0)))]), Tracker(), []
+    for number in range(60):
+        at_s = number / 5
+        foot = 320.0 if 4.0 <= at_s < 4.0 + outside_s else 380.0
+        box = np.array([[480.0, 280.0, 520.0, foot]])
+        happened += rules.judge(tracker.update(at_s, box, np.array([0.9]), ["person"]), WH)
+    assert sum(isinstance(each, Entered) for each in happened) == stays
+    assert [each.at_s for each in happened if isinstance(each, Left)] == [pytest.approx(4.2, abs=0.41)] * (stays - 1)
 
 
 def test_who_passes_through_too_fast_has_not_entered():
@@ -91,6 +104,18 @@ def test_who_crosses_before_the_track_is_told_of_is_counted():
     (crossed,) = happenings(Rules(lines=[GATE]), [Walker((480.0, 300.0), (100.0, 0.0))], rate_hz=2)
     assert crossed.direction == "out"
     assert crossed.at_s == pytest.approx(0.2, abs=0.05)
+
+
+def test_who_waits_on_a_line_crosses_it_when_going_over_it():
+    rules, tracker, happened = Rules(lines=[GATE]), Tracker(), []
+    for number in range(100):
+        at_s = number / 5
+        # Over the line after four seconds; then it stands for ten, close behind it.
+        x = min(503.0, 303.0 + 50.0 * at_s) if at_s < 14.0 else 503.0 + 50.0 * (at_s - 14.0)
+        box = np.array([[x - 30.0, 180.0, x + 30.0, 300.0]])
+        happened += rules.judge(tracker.update(at_s, box, np.array([0.9]), ["person"]), WH)
+    (crossed,) = happened
+    assert crossed.at_s == pytest.approx(4.0, abs=0.5)
 
 
 def test_who_goes_round_the_end_of_a_line_does_not_cross_it():
@@ -168,4 +193,4 @@ def test_two_rules_and_two_tracks_do_not_mix():
     }
     assert [kind for kind, _ in per_track[1]] == [Entered, Left, Entered, Crossed, Left]
     assert [zone for _, zone in per_track[1]] == ["left", "left", "yard", None, "yard"]
-    assert [zone for _, zone in per_track[2]] == ["yard", None, "yard", "left"]
+    assert [zone for _, zone in per_track[2]] == ["yard", None, "left", "yard"], "that it has left is clear later"

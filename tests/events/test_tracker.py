@@ -351,3 +351,40 @@ class AnyCamera(RuleBasedStateMachine):
 
 TestAnyCamera = AnyCamera.TestCase
 TestAnyCamera.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+
+
+def test_what_left_is_not_something_small_in_the_distance():
+    """A lorry fills half of the picture and is gone; a second later another is seen far away, behind where it was."""
+    lorry = Walker((350.0, 400.0), (-60.0, 20.0), (260.0, 240.0), "truck")
+    far = Walker((240.0, 330.0), (0.0, 0.0), (40.0, 36.0), "truck")
+    tracker = Tracker()
+    first = ids(run(tracker, times(5, 2), lambda _: [lorry]))
+    second = ids([(at_s, see(tracker, at_s, [far])) for at_s in (3.4, 3.6, 3.8, 4.0)])
+    assert len(first) == len(second) == 1
+    assert first.isdisjoint(second)
+
+
+@pytest.mark.parametrize(("wh", "waited_s"), [((640, 360), 0.6), (None, 2.2)])
+def test_who_leaves_the_picture_is_not_waited_for(wh, waited_s):
+    """Out at the left edge. Without the picture's size nobody knows."""
+    tracker = Tracker()
+    ended = []
+    for number in range(40):
+        at_s = number / 5
+        x1, x2 = max(0.0, 175.0 - 100.0 * at_s), 225.0 - 100.0 * at_s
+        boxes = np.array([[x1, 200.0, x2, 320.0]] if x2 > 4.0 else []).reshape(-1, 4)
+        update = tracker.update(at_s, boxes, np.full(len(boxes), 0.9), ["person"] * len(boxes), within_wh=wh)
+        ended += [(at_s, end.track) for end in update.ended]
+    [(at_s, track)] = ended
+    assert at_s - track.seen_s == pytest.approx(waited_s, abs=0.01)
+
+
+def test_who_is_cut_off_by_the_edge_and_stays_is_waited_for():
+    tracker = Tracker()
+    for number in range(40):
+        box = np.array([[0.0, 200.0, 30.0, 320.0]])
+        tracker.update(number / 5, box, np.array([0.9]), ["person"], within_wh=(640, 360))
+    nobody = np.empty((0, 4))
+    assert tracker.update(9.0, nobody, np.empty(0), [], within_wh=(640, 360)).ended == ()
+    (track,) = tracker.update(12.0, box, np.array([0.9]), ["person"], within_wh=(640, 360)).updated
+    assert track.id == 1

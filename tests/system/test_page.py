@@ -94,7 +94,7 @@ def test_a_tile_keeps_the_focus_and_opens_its_camera_alone(page):
     page.keyboard.press("Enter")
     expect(page.locator("#camera-title")).to_be_focused()
     expect(page.locator("#wall")).to_be_hidden()
-    page.locator("#camera p a").press("Enter")
+    page.locator("#camera p a", has_text="Back").press("Enter")
     expect(page.locator("#wall")).to_be_visible()
 
 
