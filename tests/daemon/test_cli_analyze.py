@@ -187,6 +187,19 @@ def test_a_file_that_was_cut_off_is_told_of(tmp_path: Path, place: Path) -> None
 
 
 @pytest.mark.slow
+def test_settings_of_another_machine_do_here(tmp_path: Path, place: Path) -> None:
+    settings = json.loads((place / "mosaicd.yaml").read_text())
+    settings["devices"] = {"GPU-8932f937-d72c-4106-c12f-20bd9faed9f6": {"threads": 1}}
+    (tmp_path / "mosaicd.yaml").write_text(json.dumps(settings))
+    code, said, errors = invoke(
+        place / "green.mp4", "--settings", tmp_path / "mosaicd.yaml", "--out", tmp_path / "out", "--json"
+    )
+    assert code == 0, errors
+    assert "so the CPU is taken" in errors
+    assert list(json.loads(said)["files"][0]["events"]) == ["green"]
+
+
+@pytest.mark.slow
 def test_files_of_one_camera_follow_each_other(tmp_path: Path, place: Path) -> None:
     files = [f"gate={place / 'red.mp4'}"] * 2
     code, told, errors = analyze(place, tmp_path / "out", *files, "--start", "2026-11-30T02:00:00Z")
