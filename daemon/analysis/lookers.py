@@ -57,6 +57,8 @@ class _Looker:
     """By number, in the order in which they were given."""
     heard_s: float = 0.0
     has_suspect: bool = False
+    vain: int = 0
+    """Deaths while it loaded its model, in a row."""
 
     def room(self, share: int) -> int:
         """How many orders it may be given, of which each process has such a share: one waits while others are read."""
@@ -73,6 +75,7 @@ class Lookers:
         ]
         self._wanted: deque[Order] = deque()
         self._suspects: deque[Order] = deque()
+        self._has_begun = False
         self.detail = ""
         """What runs, as they say it."""
 
@@ -87,6 +90,7 @@ class Lookers:
 
     def begin(self) -> None:
         """Load the models. That takes a while; `look` waits for it."""
+        self._has_begun = True
         for looker in self._lookers:
             looker.child.send(looker.begin)
 
@@ -157,7 +161,7 @@ class Lookers:
         looker.heard_s = time.monotonic()
         match message:
             case Ready():
-                looker.is_ready, self.detail = True, message.detail
+                looker.is_ready, looker.vain, self.detail = True, 0, message.detail
             case Looked():
                 yield message
             case Inspected() | Refused():
@@ -178,17 +182,17 @@ class Lookers:
     def _mourn(self, looker: _Looker, death: Death) -> Iterator[Heard]:
         """Start it anew, and give what it had in hand to others. Raises LookersError where that would not help."""
         words = death.last_words
-        if not (looker.in_hand or looker.is_ready) or (words and words.exit_code in _OF_THE_ENGINE):
+        looker.vain += not (looker.in_hand or looker.is_ready)
+        if looker.vain > 1 or (words and words.exit_code in _OF_THE_ENGINE):
             raise LookersError(_how(death))
         if looker.has_suspect:
-            [order] = looker.in_hand.values()
-            yield _crashed(order)
+            why = words.message if words and words.message else CRASHED
+            yield from (_failed(order, why) for order in looker.in_hand.values())
         else:
             self._suspects.extend(looker.in_hand.values())
-        was_ready = looker.is_ready
         looker.in_hand, looker.has_suspect, looker.is_ready = {}, False, False
         self._spawn(looker)
-        if was_ready:
+        if self._has_begun:
             looker.child.send(looker.begin)
 
     @staticmethod
@@ -208,13 +212,13 @@ def _number(order: Order) -> int:
     return order.file
 
 
-def _crashed(order: Order) -> Heard:
+def _failed(order: Order, why: str) -> Heard:
     match order:
         case Look():
-            return PartEnd(order.part, 0, None, CRASHED)
+            return PartEnd(order.part, 0, None, why)
         case Depict():
-            return Depicted(order.picture, error=CRASHED)
-    return Refused(order.file, CRASHED)
+            return Depicted(order.picture, error=why)
+    return Refused(order.file, why)
 
 
 def _how(death: Death) -> str:

@@ -96,10 +96,12 @@ def places_of(
     found = find_devices(partial(run_inventory, environ=inherited)).divided(settings.cpu_parts)
     named = name_devices(settings, found.devices)
     there = [device for device in found.devices if device.name in named or device.uuid in named]
+    if not there:
+        say("none of the settings' devices is here, so the CPU is taken")
+        there, named = [found.devices[-1]], {found.devices[-1].name: WantedDevice()}
     kind = DeviceKind.GPU if any(device.kind is DeviceKind.GPU for device in there) else DeviceKind.CPU
-    devices = [device for device in there if device.kind is kind] or [found.devices[-1]]
-    cores = len(os.sched_getaffinity(0))
-    named = _one_thread_each(named or {devices[0].name: WantedDevice()})
+    devices = [device for device in there if device.kind is kind]
+    cores, named = len(os.sched_getaffinity(0)), _one_thread_each(named)
     run = plan_runs(settings, devices[:1], named, mosaics=cores, say=say, environ=inherited)[kind]
     score = max(0.01, min([site.min_score(name) for name in cameras], default=settings.model.score))
     places: list[Place] = []

@@ -7,7 +7,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -89,6 +90,7 @@ def test_help_has_examples() -> None:
     assert "Exit code" in out
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", [("tiles", 1), ("mosaic", 2)])
 def test_files_become_events_by_the_rosters_rules(tmp_path: Path, place: Path, way: tuple[str, int]) -> None:
     out = tmp_path / "out"
@@ -128,6 +130,7 @@ def test_files_become_events_by_the_rosters_rules(tmp_path: Path, place: Path, w
     assert json.loads((out / "summary.json").read_text())["files"] == told["files"]
 
 
+@pytest.mark.slow
 def test_the_same_footage_gives_the_same_each_time_and_is_not_replaced_unasked(tmp_path: Path, place: Path) -> None:
     out = tmp_path / "out"
     again = (place / "red.mp4", "--fps", 4, "--start", "2026-11-30T02:00:00")
@@ -151,6 +154,7 @@ def test_an_unreadable_file_is_named_before_the_work(tmp_path: Path, place: Path
     assert not out.exists()
 
 
+@pytest.mark.slow
 def test_a_file_that_is_damaged_in_the_middle_is_told_of_and_the_others_go_on(tmp_path: Path, place: Path) -> None:
     path = write_square(tmp_path / "spoilt.mp4", 20.0)
     spoil(path, 8.5, 9.2)
@@ -164,6 +168,7 @@ def test_a_file_that_is_damaged_in_the_middle_is_told_of_and_the_others_go_on(tm
     assert (green["frames"], green["damaged_frames"], list(green["events"])) == (25, 0, ["green"])
 
 
+@pytest.mark.slow
 def test_a_file_that_was_cut_off_is_told_of(tmp_path: Path, place: Path) -> None:
     with av.open(place / "red.mp4") as source, av.open(tmp_path / "whole.mkv", "w") as target:
         stream = target.add_stream_from_template(source.streams.video[0])
@@ -181,6 +186,20 @@ def test_a_file_that_was_cut_off_is_told_of(tmp_path: Path, place: Path) -> None
     assert half["analysed_s"] < 7.0
 
 
+@pytest.mark.slow
+def test_settings_of_another_machine_do_here(tmp_path: Path, place: Path) -> None:
+    settings = json.loads((place / "mosaicd.yaml").read_text())
+    settings["devices"] = {"GPU-8932f937-d72c-4106-c12f-20bd9faed9f6": {"threads": 1}}
+    (tmp_path / "mosaicd.yaml").write_text(json.dumps(settings))
+    code, said, errors = invoke(
+        place / "green.mp4", "--settings", tmp_path / "mosaicd.yaml", "--out", tmp_path / "out", "--json"
+    )
+    assert code == 0, errors
+    assert "so the CPU is taken" in errors
+    assert list(json.loads(said)["files"][0]["events"]) == ["green"]
+
+
+@pytest.mark.slow
 def test_files_of_one_camera_follow_each_other(tmp_path: Path, place: Path) -> None:
     files = [f"gate={place / 'red.mp4'}"] * 2
     code, told, errors = analyze(place, tmp_path / "out", *files, "--start", "2026-11-30T02:00:00Z")
@@ -221,47 +240,53 @@ def test_a_label_that_the_model_does_not_know_is_said(tmp_path: Path, place: Pat
     assert "the model has no label 'rde', did you mean 'red'?" in errors
 
 
-def two_long(place: Path) -> list[str]:
-    """A minute of footage."""
-    return [*(f"{camera}={place / 'long.mp4'}" for camera in "ab"), "--fps", "10", "--mot"]
+def much(place: Path, files: int) -> list[str]:
+    """Half a minute of footage, so many times."""
+    return [*(f"c{number}={place / 'long.mp4'}" for number in range(files)), "--fps", "10", "--mot"]
 
 
-@pytest.fixture
-def started(tmp_path: Path, place: Path) -> subprocess.Popen[str]:
-    """An analysis of a minute of footage that has begun to find something."""
+@contextmanager
+def begun(tmp_path: Path, place: Path, files: int) -> Iterator[subprocess.Popen[str]]:
+    """An analysis that has begun to find something."""
     tracks = tmp_path / "out" / "tracks"
-    program = [sys.executable, "-P", "-m", "daemon.cli", "analyze", *two_long(place), "--json"]
+    program = [sys.executable, "-P", "-m", "daemon.cli", "analyze", *much(place, files), "--json"]
     program += ["--settings", str(place / "mosaicd.yaml"), "--out", str(tmp_path / "out")]
-    process = subprocess.Popen(program, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    until_s = time.monotonic() + DEADLINE_S
-    while not any(file.stat().st_size for file in tracks.glob("*.txt")) and time.monotonic() < until_s:
-        assert process.poll() is None, process.stderr and process.stderr.read()
-        time.sleep(0.01)
-    return process
+    with subprocess.Popen(program, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            until_s = time.monotonic() + DEADLINE_S
+            while not any(file.stat().st_size for file in tracks.glob("*.txt")):
+                assert process.poll() is None, process.stderr and process.stderr.read()
+                assert time.monotonic() < until_s
+                time.sleep(0.01)
+            yield process
+        finally:
+            process.kill()
 
 
-def test_ctrl_c_leaves_what_was_done(tmp_path: Path, started: subprocess.Popen[str]) -> None:
-    started.send_signal(signal.SIGINT)
-    said, errors = started.communicate(timeout=DEADLINE_S)
-    assert started.returncode == 130, errors
+@pytest.mark.slow
+def test_ctrl_c_leaves_what_was_done(tmp_path: Path, place: Path) -> None:
+    with begun(tmp_path, place, 8) as process:
+        process.send_signal(signal.SIGINT)
+        said, errors = process.communicate(timeout=DEADLINE_S)
+    assert process.returncode == 130, errors
     told = json.loads(said)
     assert told["is_interrupted"]
     assert not told["is_finished"]
-    assert 0 < sum(each["frames"] for each in told["files"]) < 2 * LONG_S * 10
+    assert 0 < sum(each["frames"] for each in told["files"]) < 8 * LONG_S * 10
     with EventReader(tmp_path / "out" / "events" / "events.sqlite") as reader:
         endings = {(event.id, event.ending) for event in reader.page().events}
     assert endings == {(row["id"], row["ending"]) for row in rows(tmp_path / "out" / "events.csv")}
-    assert {ending for _, ending in endings} <= {"stopped"}
+    assert {ending for _, ending in endings} <= {"stopped", "camera_down"}
 
 
-def test_a_process_that_dies_costs_nothing_but_time(
-    tmp_path: Path, place: Path, started: subprocess.Popen[str]
-) -> None:
-    [victim, *_] = Path(f"/proc/{started.pid}/task/{started.pid}/children").read_text().split()
-    os.kill(int(victim), signal.SIGKILL)
-    said, errors = started.communicate(timeout=DEADLINE_S)
-    assert started.returncode == 0, errors
-    assert [each["frames"] for each in json.loads(said)["files"]] == [10 * LONG_S] * 2
-    assert analyze(place, tmp_path / "undisturbed", *two_long(place))[0] == 0
-    for name in ("events.csv", "tracks/a.txt", "tracks/b.txt"):
+@pytest.mark.slow
+def test_a_process_that_dies_costs_nothing_but_time(tmp_path: Path, place: Path) -> None:
+    with begun(tmp_path, place, 3) as process:
+        [victim, *_] = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+        os.kill(int(victim), signal.SIGKILL)
+        said, errors = process.communicate(timeout=DEADLINE_S)
+    assert process.returncode == 0, errors
+    assert [each["frames"] for each in json.loads(said)["files"]] == [10 * LONG_S] * 3
+    assert analyze(place, tmp_path / "undisturbed", *much(place, 3))[0] == 0
+    for name in ("events.csv", *(f"tracks/c{number}.txt" for number in range(3))):
         assert (tmp_path / "out" / name).read_text() == (tmp_path / "undisturbed" / name).read_text()
