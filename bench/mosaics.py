@@ -43,7 +43,7 @@ def seen_in_mosaic(clips: Sequence[Path], frames: int, way: Input = Input.MOSAIC
 def _detect(clips: Sequence[Path], frames: int, way: Input) -> list[list[float]]:
     """Tile, picture, score, class and box of everything seen."""
     arrangement = Arrangement(way, TILE_WH)
-    options = EngineOptions(arrangement.model_input.input_wh, cache_dir=CACHE / "graphs")
+    options = EngineOptions(arrangement.model_input.input_wh, batch=arrangement.batch, cache_dir=CACHE / "graphs")
     engine = load_engine(installed_engines()[0], FILES, options)
     rows = []
     containers = [av.open(str(clip)) for clip in clips]
