@@ -3,11 +3,15 @@
 An :class:`EventReader` belongs to one thread. It finds by itself that the writer has begun a new file.
 """
 
+from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
+
+import msgspec
 
 from events.database import ReadOnlyFile
 from events.store import HOUR_S
@@ -104,7 +108,7 @@ class EventReader:
     ) -> Page:
         """Return up to ``limit`` events (at most ``MAX_PAGE``), from the cursor on.
 
-        Events that come while somebody turns pages neither shift nor double any.
+        Events that come while somebody turns pages neither shift nor double any; one that cannot be read is left out.
         """
         limit = max(1, min(limit, MAX_PAGE))
         conditions, values = _conditions(wanted or Wanted())
@@ -113,14 +117,13 @@ class EventReader:
             values.append(cursor)
         where = f"WHERE {' AND '.join(conditions)}" if conditions else ""
         order = "ASC" if upwards else "DESC"
-        rows = self._file.ask(f"SELECT body FROM events {where} ORDER BY id {order} LIMIT ?", [*values, limit + 1])
-        events = tuple(unpack(body) for (body,) in rows[:limit])
-        return Page(events, events[-1].id if len(rows) > limit else None)
+        rows = self._file.ask(f"SELECT id, body FROM events {where} ORDER BY id {order} LIMIT ?", [*values, limit + 1])
+        return Page(_readable(rows[:limit]), rows[limit - 1][0] if len(rows) > limit else None)
 
     def event(self, id_: str) -> Event | None:
         """Return one event."""
-        rows = self._file.ask("SELECT body FROM events WHERE id = ?", [id_])
-        return unpack(rows[0][0]) if rows else None
+        found = _readable(self._file.ask("SELECT id, body FROM events WHERE id = ?", [id_]))
+        return found[0] if found else None
 
     def media(self, event: str) -> tuple[MediaPath, ...]:
         """Return where an event's picture and clip are."""
@@ -177,7 +180,16 @@ class EventReader:
         if after is None or last <= after:
             return Changes(last, ())
         rows = self._file.ask("SELECT rowid, body FROM events WHERE rowid > ? ORDER BY rowid LIMIT ?", [after, limit])
-        return Changes(rows[-1][0] if rows else last, tuple(unpack(body) for _, body in rows))
+        return Changes(rows[-1][0] if rows else last, _readable(rows))
+
+
+def _readable(rows: Iterable[tuple[Any, bytes]]) -> tuple[Event, ...]:
+    """The events in the last column, but for those that a later version wrote, or a disk has spoilt."""
+    found = []
+    for _, body in rows:
+        with suppress(msgspec.DecodeError):
+            found.append(unpack(body))
+    return tuple(found)
 
 
 def _hour_at(hour: str) -> float:

@@ -7,7 +7,7 @@ and ``DamagedError`` where the file is.
 
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from math import isfinite
 from pathlib import Path
@@ -159,7 +159,9 @@ class Store:
 
     def _tell_media(self, connection: sqlite3.Connection, id_: str, *, has_snapshot: bool, has_clip: bool) -> None:
         known = connection.execute("SELECT body FROM events WHERE id = ?", (id_,)).fetchone()
-        if known is not None:
+        if known is None:
+            return
+        with suppress(msgspec.DecodeError):  # what cannot be read has no need to know
             event = msgspec.structs.replace(unpack(known[0]), has_snapshot=has_snapshot, has_clip=has_clip)
             connection.execute(_TELL_MEDIA, (pack(event), id_))
 

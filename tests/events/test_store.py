@@ -238,6 +238,18 @@ def test_an_open_event_that_nobody_can_read_is_forgotten(store, reader, told):
     assert [notice.message for notice in told] == ["event forgotten"]
 
 
+def test_an_event_that_nobody_can_read_hinders_no_other(store, reader):
+    keep(store, *map(event, range(3)))
+    with store.transaction() as connection:
+        connection.execute("UPDATE events SET body = x'00' WHERE id = ?", (event(1).id,))
+    store.note_media(MediaFile("yard/20261130/x.jpg", event(1).id, "snapshot", "yard", NIGHT, 4711))
+    assert ids(reader.page()) == [event(2).id, event(0).id]
+    page = reader.page(limit=2)
+    assert ids(page) == [event(2).id] and ids(reader.page(limit=2, cursor=page.cursor)) == [event(0).id]
+    assert reader.event(event(1).id) is None
+    assert [each.id for each in reader.changes(after=0).events] == [event(0).id, event(2).id]
+
+
 def test_a_transaction_that_fails_leaves_nothing(store, reader):
     class StopHereError(Exception):
         pass
