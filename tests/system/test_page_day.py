@@ -20,6 +20,7 @@ import pytest
 
 from capture.messages import Picture, Sighting
 from daemon.api import make_api
+from daemon.apistream import make_stream
 from daemon.page import make_page
 from daemon.pictures import Pictures
 from daemon.recent import Recent, Transition
@@ -52,7 +53,8 @@ class Busy:
         self.recent, self.pictures = Recent(), Pictures()
         self._shown = SNAPSHOT
         api = make_api(lambda: self._shown, self.recent, self.pictures, "1")
-        app = make_app(lambda: self._shown, lambda: b"", lambda: 0.0, routers=[make_page(), api])
+        routers = [make_page(), api, make_stream(self.recent, None)]
+        app = make_app(lambda: self._shown, lambda: b"", lambda: 0.0, routers=routers)
         self.server = HttpServer(app, bind("127.0.0.1", 0))
         self._jpeg = cv2.imencode(".jpg", np.full((128, 208, 3), 90, np.uint8))[1].tobytes()
         self._stop = threading.Event()

@@ -144,7 +144,7 @@ def test_it_is_ready_says_how_it_is_and_stops_within_its_deadline(service):
     words = "1/1 cameras up, 1/1 mosaics answered, 1/1 workers up"
     wait_until(lambda: service.show("StatusText") == words, lambda: service.show("StatusText"))
     assert service.box.must("ps", "-o", "user=", "-p", service.show("MainPID")).strip() == "mosaicd"
-    assert len(service.processes()) == 3
+    assert len(service.processes()) == 4
     confined = service.box.must(
         "grep", "-E", "^(CapEff|NoNewPrivs|Seccomp):", f"/proc/{service.show('MainPID')}/status"
     )
@@ -300,7 +300,7 @@ def shown_by(service: Service) -> dict[str, str]:
     shown["status"] = box.must("systemctl", "status", "--no-pager", "--full", UNIT)
     for pid in service.processes():
         shown[pid] = box.must("cat", f"/proc/{pid}/environ", f"/proc/{pid}/cmdline")
-    assert len(shown) == 6
+    assert len(shown) == 7
     assert "GATE_USER" not in shown["properties"]
     return shown
 
