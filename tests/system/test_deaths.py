@@ -125,7 +125,7 @@ def touched_by(daemon: Daemon, victim: str, seated: dict[str, str]) -> set[str]:
 
 def test_a_killed_daemon_leaves_nothing_behind(daemon: Daemon):
     children = set(daemon.children().values())
-    assert len(children) == 4
+    assert len(children) == 5
     shared = set(os.listdir("/dev/shm"))
     daemon.process.kill()
     daemon.process.wait(10)
