@@ -7,6 +7,7 @@ const HOUR_MS = 3600e3, DAY_MS = 24 * HOUR_MS;
 const MOST_DAYS = 31, HOURS_UP_TO = 72;
 const HEIGHT = 150, TOP = 16, BOTTOM = 22, LEFT = 34;
 const COLOURS = 8;
+const SHORT = new Intl.NumberFormat([], { notation: "compact" }); // 2.5K
 
 // What is plotted: the time that is wanted, and what is around it where that is short.
 export function around([since, until], now = Date.now()) {
@@ -75,7 +76,7 @@ function leadsTo(wanted, [from, to]) {
 function scale(wide, y, top) {
   return [0, top / 2, top].filter(Number.isInteger).flatMap((n) => [
     draw("line", { x1: LEFT, x2: wide, y1: y(n), y2: y(n), class: "grid" }),
-    draw("text", { x: LEFT - 6, y: y(n) + 4, class: "high" }, String(n))]);
+    draw("text", { x: LEFT - 6, y: y(n) + 4, class: "high" }, SHORT.format(n))]);
 }
 
 // Returns the picture. `kinds` says which colour is whose, `key` what bars are divided by, `chosen` what time is wanted.
