@@ -19,7 +19,7 @@ from capture.mediamessages import Prolong, Record, Recorded, Snapped, Snapshot
 from capture.words import Shortfall
 from events.mediapaths import MediaKind, media_path
 from events.store import MediaFile
-from events.words import Moment, Notice
+from events.words import Box, Moment, Notice
 
 UNSURE_S = 3.0
 """A clip goes on for so long at least, while its event does: until it is heard whether the object is still there."""
@@ -56,8 +56,10 @@ class _Event:
     """What the clip was last prolonged to."""
     best_s: float = 0.0
     """Its best moment that was told of."""
+    best_box: Box | None = None
     ordered_s: float | None = None
     """The moment of which the last picture was ordered."""
+    ordered_box: Box | None = None
     is_pictured: bool = False
     """That picture is being made."""
     ended_s: float | None = None
@@ -75,8 +77,8 @@ class AlbumStatistics:
 class Album:
     """``send`` hands an order to the supervisor with its files, ``keep`` takes a file that is complete.
 
-    ``told`` is called when there is something to be seen of an event: its id and the kind. ``has_room`` tells whether
-    more may be written to the disk.
+    ``pictured`` and ``filmed`` are called when there is something to be seen of an event, with camera and id, and with
+    where the object is in the picture, if that is known. ``has_room`` tells whether more may be written to the disk.
     """
 
     def __init__(
@@ -85,13 +87,15 @@ class Album:
         *,
         send: Callable[[Order, Sequence[int]], bool],
         keep: Callable[[MediaFile], object],
-        told: Callable[[str, str, MediaKind], object],
+        pictured: Callable[[str, str, Box | None], object],
+        filmed: Callable[[str, str], object],
         tell: Callable[[Notice], object],
         has_room: Callable[[], bool],
         clock: Callable[[], float],
     ) -> None:
         self._folder = folder
-        self._send, self._keep, self._told, self._tell = send, keep, told, tell
+        self._send, self._keep, self._tell = send, keep, tell
+        self._pictured, self._filmed = pictured, filmed
         self._has_room = has_room
         self._clock = clock
         self._recordings: dict[str, Recording | None] = {}
@@ -124,7 +128,7 @@ class Album:
                 event = _Event(moment.camera, self._recordings.get(moment.camera))
                 self._events[moment.event] = event
                 self._begin_clip(moment, event, now_s)
-            event.best_s = moment.best_s
+            event.best_s, event.best_box = moment.best_s, moment.best_box
             self._order_snapshot(moment.event, event)
             if moment.is_over:
                 self._go_on(moment, event, now_s)
@@ -174,7 +178,7 @@ class Album:
     def _order_snapshot(self, id_: str, event: _Event) -> None:
         if event.is_pictured or event.ordered_s == event.best_s:
             return
-        event.ordered_s = event.best_s
+        event.ordered_s, event.ordered_box = event.best_s, event.best_box
         order = Snapshot(event.camera, 0, id_, at_mono_s=event.best_s)
         event.is_pictured = self._order(order, self._unfinished(id_, event.camera))
 
@@ -204,26 +208,29 @@ class Album:
         with suppress(OSError):
             if self._path(id_, event.camera, "clip").stat().st_size:
                 event.has_clip = True
-                self._told(event.camera, id_, "clip")
+                self._filmed(event.camera, id_)
 
     def _hear_recorded(self, reply: Recorded) -> None:
         event = self._events.get(reply.event_id)
         if event is not None:
             event.is_recorded = False
-        self._complete(reply, "clip", self._path(reply.event_id, reply.camera, "clip"))
+        if self._complete(reply, "clip"):
+            self._filmed(reply.camera, reply.event_id)
 
     def _hear_snapped(self, reply: Snapped) -> None:
         unfinished = self._unfinished(reply.event_id, reply.camera)
         path = self._path(reply.event_id, reply.camera, "snapshot")
+        event = self._events.get(reply.event_id)
         # The small picture is of another moment: a better one stays.
         if reply.size_bytes and not (reply.is_tile and path.exists()):
             with suppress(OSError):
                 unfinished.rename(path)
-            self._complete(reply, "snapshot", path)
+            box = event.ordered_box if event and not reply.is_tile else None
+            if self._complete(reply, "snapshot", box):
+                self._pictured(reply.camera, reply.event_id, box)
         else:
             _remove(unfinished)
             self._note_shortfall(reply, "snapshot")
-        event = self._events.get(reply.event_id)
         if event is not None:
             event.is_pictured = False
             if reply.reason is Shortfall.BUSY and not reply.size_bytes:
@@ -231,21 +238,25 @@ class Album:
             else:
                 self._order_snapshot(reply.event_id, event)
 
-    def _complete(self, reply: Reply, kind: MediaKind, path: Path) -> None:
-        """Keep what there is of a file, whatever the reply: a process that died has left what it had written."""
+    def _complete(self, reply: Reply, kind: MediaKind, box: Box | None = None) -> bool:
+        """Keep what there is of a file, whatever the reply: a process that died has left what it had written.
+
+        Returns whether there is anything.
+        """
         self._note_shortfall(reply, kind)
+        path = self._path(reply.event_id, reply.camera, kind)
         try:
             size = path.stat().st_size
         except OSError:
-            return
+            return False
         if not size:
             _remove(path)
-            return
+            return False
         if reply.size_bytes:
             self._made[kind] += 1
         name = media_path(reply.event_id, reply.camera, kind)
-        self._keep(MediaFile(name, reply.event_id, kind, reply.camera, self._clock(), size))
-        self._told(reply.camera, reply.event_id, kind)
+        self._keep(MediaFile(name, reply.event_id, kind, reply.camera, self._clock(), size, box))
+        return True
 
     def _note_shortfall(self, reply: Reply, kind: MediaKind) -> None:
         if reply.reason is not None:

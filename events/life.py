@@ -139,6 +139,7 @@ class _Object:
     speed: Speed | None = None
     headway: Headway | None = None
     has_snapshot: bool = False
+    snapshot_box: Box | None = None
     has_clip: bool = False
     # Of what was told:
     id: str = ""
@@ -211,13 +212,19 @@ class Lives:
             batch += self._end(track, ending)
         return batch
 
-    def note_media(self, event: str, *, has_snapshot: bool = False, has_clip: bool = False) -> None:
-        """Say that there is a picture of an event, or a clip: worth an update. Of a past event nothing is told."""
+    def note_snapshot(self, event: str, box: Box | None) -> None:
+        """Say that there is a picture of an event: the first is worth an update. Of a past event nothing is told."""
         for known in self._objects.values():
             if known.id == event:
-                known.is_changed |= (has_snapshot and not known.has_snapshot) or (has_clip and not known.has_clip)
-                known.has_snapshot |= has_snapshot
-                known.has_clip |= has_clip
+                known.is_changed |= not known.has_snapshot
+                known.has_snapshot, known.snapshot_box = True, box
+
+    def note_clip(self, event: str) -> None:
+        """Say that there is a clip of an event, likewise."""
+        for known in self._objects.values():
+            if known.id == event:
+                known.is_changed |= not known.has_clip
+                known.has_clip = True
 
     def open(self) -> tuple[Moment, ...]:
         """Return the events that have begun and not ended, as they are now."""
@@ -307,6 +314,7 @@ class Lives:
             known.last.is_stationary,
             known.mono(began_at),
             known.mono(known.best_at),
+            known.best_box,
             known.last_s,
         )
 
@@ -339,6 +347,7 @@ class Lives:
             headway=known.headway,
             is_stationary=known.last.is_stationary,
             has_snapshot=known.has_snapshot,
+            snapshot_box=known.snapshot_box,
             has_clip=known.has_clip,
         )
         return Batch(events=(event,), moments=(self._moment(known, is_over=is_over),))

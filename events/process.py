@@ -18,7 +18,7 @@ from capture.messages import Ready, Stop
 from events.album import Album
 from events.analyst import Analyst
 from events.keeping import Keeping
-from events.mediapaths import MEDIA, MediaKind
+from events.mediapaths import MEDIA
 from events.messages import (
     DATABASE,
     Away,
@@ -31,7 +31,7 @@ from events.messages import (
 )
 from events.reporting import Reporting
 from events.sinks.couriers import Couriers
-from events.words import ID_BITS, Batch, Ending, Notice
+from events.words import ID_BITS, Batch, Box, Ending, Notice
 from events.writer import EventWriter
 
 LOOK_S = 0.2
@@ -57,7 +57,8 @@ class EventsProcess:
             media,
             send=channel.send,
             keep=self._writer.offer,
-            told=self._note_media,
+            pictured=self._note_snapshot,
+            filmed=self._note_clip,
             tell=self._tell,
             has_room=self._keeping.has_room,
             clock=time.time,
@@ -132,9 +133,13 @@ class EventsProcess:
             self._writer.offer(batch)
             self._album.note(batch.moments, time.monotonic())
 
-    def _note_media(self, camera: str, event: str, kind: MediaKind) -> None:
+    def _note_snapshot(self, camera: str, event: str, box: Box | None) -> None:
         if (analyst := self._analysts.get(camera)) is not None:
-            analyst.lives.note_media(event, has_snapshot=kind == "snapshot", has_clip=kind == "clip")
+            analyst.lives.note_snapshot(event, box)
+
+    def _note_clip(self, camera: str, event: str) -> None:
+        if (analyst := self._analysts.get(camera)) is not None:
+            analyst.lives.note_clip(event)
 
     def _tell(self, notice: Notice) -> None:
         self._channel.send(EventsNotice(notice.message, notice.fields, notice.is_bad))

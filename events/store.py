@@ -19,7 +19,7 @@ from events import outbox
 from events.database import failure_of, is_in_place, open_database
 from events.mediapaths import MediaKind
 from events.retention import KeptFile
-from events.words import Batch, Count, Ending, Event, Kind, Notice, TrackSummary, document, pack, unpack
+from events.words import Batch, Box, Count, Ending, Event, Kind, Notice, TrackSummary, document, pack, unpack
 
 HOUR_S = 3600
 
@@ -36,6 +36,8 @@ class MediaFile:
     made_at: float
     """Wall clock."""
     size_bytes: int
+    box: Box | None = None
+    """Where the object is in a picture, if it is of a moment that is known."""
 
 
 class Store:
@@ -95,8 +97,10 @@ class Store:
         with self.transaction() as connection:
             row = (file.path, file.event, file.kind, file.camera, file.made_at, file.size_bytes)
             connection.execute("INSERT OR REPLACE INTO media VALUES (?, ?, ?, ?, ?, ?)", row)
-            kinds = connection.execute("SELECT kind FROM media WHERE event = ?", (file.event,)).fetchall()
-            self._tell_media(connection, file.event, has_snapshot=("snapshot",) in kinds, has_clip=("clip",) in kinds)
+            if file.kind == "snapshot":
+                self._tell_event(connection, file.event, has_snapshot=True, snapshot_box=file.box)
+            else:
+                self._tell_event(connection, file.event, has_clip=True)
 
     def files(self) -> list[KeptFile]:
         """Return all media, the oldest first."""
@@ -115,7 +119,10 @@ class Store:
             connection.executemany("DELETE FROM media WHERE path = ?", [(path,) for path, _ in files])
             for id_ in {event for _, event in files}:
                 left = connection.execute("SELECT kind FROM media WHERE event = ?", (id_,)).fetchall()
-                self._tell_media(connection, id_, has_snapshot=("snapshot",) in left, has_clip=("clip",) in left)
+                if ("snapshot",) not in left:
+                    self._tell_event(connection, id_, has_snapshot=False, snapshot_box=None)
+                if ("clip",) not in left:
+                    self._tell_event(connection, id_, has_clip=False)
 
     def forget_events(self, ids: Sequence[str]) -> None:
         """Delete events; what waits in an outbox is told all the same."""
@@ -157,12 +164,13 @@ class Store:
                 self._keep_event(connection, ended(event, Ending.RESTART), now)
         return len(rows)
 
-    def _tell_media(self, connection: sqlite3.Connection, id_: str, *, has_snapshot: bool, has_clip: bool) -> None:
+    def _tell_event(self, connection: sqlite3.Connection, id_: str, **media: Any) -> None:
+        """Tell an event of what there is of it."""
         known = connection.execute("SELECT body FROM events WHERE id = ?", (id_,)).fetchone()
         if known is None:
             return
         with suppress(msgspec.DecodeError):  # what cannot be read has no need to know
-            event = msgspec.structs.replace(unpack(known[0]), has_snapshot=has_snapshot, has_clip=has_clip)
+            event = msgspec.structs.replace(unpack(known[0]), **media)
             connection.execute(_TELL_MEDIA, (pack(event), id_))
 
     def _keep_event(self, connection: sqlite3.Connection, event: Event, now: float) -> None:

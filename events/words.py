@@ -112,7 +112,9 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     headway: Headway | None = None
     is_stationary: bool = False
     has_snapshot: bool = False
-    """The picture of its best moment is there; a better one may replace it."""
+    """A picture of it is there: of its best moment, or one that was the best until lately."""
+    snapshot_box: Box | None = None
+    """Where the object is in that picture; None if there is none, or it is of another moment."""
     has_clip: bool = False
     """A clip is being written, or is there: it can be played at any time, and is longer later."""
 
@@ -151,6 +153,7 @@ class Moment(msgspec.Struct, frozen=True):
     began_s: float
     best_s: float
     """Of its best moment so far."""
+    best_box: Box
     seen_s: float
     """When the object was last seen."""
 

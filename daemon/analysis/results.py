@@ -118,7 +118,7 @@ class Results:
         """A picture that was wanted is there."""
         event = self._by_id()[depicted.picture]
         path = media_path(event.id, event.camera, "snapshot")
-        file = MediaFile(path, event.id, "snapshot", event.camera, time.time(), depicted.size_bytes)
+        file = MediaFile(path, event.id, "snapshot", event.camera, time.time(), depicted.size_bytes, event.best_box)
         self._store.note_media(file)
         self._snapshots[event.id] = f"{FOLDER}/{MEDIA}/{path}"
 

@@ -9,15 +9,18 @@ const LEAST = 0.35; // of the picture's width: what is around it says where it i
 
 // The part of the picture that shows the object: [x, y, width, height] in its pixels, in the thumbnail's shape.
 export function cut(event) {
-  const [frameW, frameH] = event.frame_wh, [x1, y1, x2, y2] = event.best_box;
+  const [frameW, frameH] = event.frame_wh, [x1, y1, x2, y2] = event.snapshot_box || event.best_box;
   const most = Math.min(frameW, frameH * SHAPE);
   const w = Math.min(most, Math.max(ROOM * (x2 - x1), ROOM * (y2 - y1) * SHAPE, LEAST * frameW)), h = w / SHAPE;
   const within = (middle, size, end) => Math.max(0, Math.min(middle - size / 2, end - size));
   return [within((x1 + x2) / 2, w, frameW), within((y1 + y2) / 2, h, frameH), w, h];
 }
 
+// Where the object is in the picture; nothing where that is not known, for the picture is of another moment.
 export function boxOf(event) {
-  const [x1, y1, x2, y2] = event.best_box;
+  const box = event.has_snapshot ? event.snapshot_box : event.best_box;
+  if (!box) return "";
+  const [x1, y1, x2, y2] = box;
   return draw("rect", { x: x1, y: y1, width: x2 - x1, height: y2 - y1, class: "box" });
 }
 
@@ -59,7 +62,7 @@ export function card() {
 
 // The same elements as before, so that whoever has the focus keeps it, and a picture that is the same does not blink.
 export function fill(item, event, href) {
-  const link = item.firstChild, picture = `${event.has_snapshot} ${event.best_box} ${Boolean(event.ended_at)}`;
+  const link = item.firstChild, picture = `${event.has_snapshot} ${event.snapshot_box || event.best_box} ${Boolean(event.ended_at)}`;
   link.href = href;
   if (item.event === event) return;
   item.event = event;

@@ -15,7 +15,8 @@ from events.store import MediaFile
 from events.words import Moment, Notice
 
 ID = "20261130T021305.123Z-yard-7k3f9a"
-MOMENT = Moment(ID, "yard", is_over=False, is_stationary=False, began_s=100.0, best_s=100.5, seen_s=101.0)
+BOX = (10.0, 20.0, 30.0, 80.0)
+MOMENT = Moment(ID, "yard", is_over=False, is_stationary=False, began_s=100.0, best_s=100.5, best_box=BOX, seen_s=101.0)
 RECORDING = Recording(pre_s=5.0, post_s=10.0, max_s=60.0)
 
 
@@ -28,7 +29,7 @@ class Studio:
         self.files: dict[str, int] = {}
         """Descriptors by kind of order."""
         self.kept: list[MediaFile] = []
-        self.told: list[tuple[str, str, MediaKind]] = []
+        self.told: list[tuple[object, ...]] = []
         self.notices: list[Notice] = []
         self.takes_orders = self.has_room = True
         self.album = self.new_album()
@@ -39,7 +40,8 @@ class Studio:
             self.folder,
             send=self.send,
             keep=self.kept.append,
-            told=lambda *each: self.told.append(each),
+            pictured=lambda *each: self.told.append(each),
+            filmed=lambda *each: self.told.append(each),
             tell=self.notices.append,
             has_room=lambda: self.has_room,
             clock=lambda: 1_796_004_785.0,
@@ -101,9 +103,9 @@ def test_a_picture_takes_its_place_once_it_is_whole(studio: Studio) -> None:
     studio.album.note([MOMENT], 102.0)
     studio.snap()
     assert studio.path("snapshot").read_bytes() == b"JPEG"
-    assert studio.told == [("yard", ID, "snapshot")]
-    assert [(file.path, file.kind, file.size_bytes) for file in studio.kept] == [
-        (f"yard/20261130/{ID}.jpg", "snapshot", 4)
+    assert studio.told == [("yard", ID, BOX)]
+    assert [(file.path, file.kind, file.size_bytes, file.box) for file in studio.kept] == [
+        (f"yard/20261130/{ID}.jpg", "snapshot", 4, BOX)
     ]
     assert not list(studio.folder.rglob("*.part"))
 
@@ -122,9 +124,10 @@ def test_a_better_moment_replaces_the_picture_and_the_same_one_does_not(studio: 
 def test_a_moment_that_comes_while_a_picture_is_made_has_its_turn_afterwards(studio: Studio) -> None:
     studio.album.note([MOMENT], 102.0)
     studio.album.note([moment(best_s=103.0)], 104.0)
-    studio.album.note([moment(best_s=103.5, is_over=True)], 105.0)
+    studio.album.note([moment(best_s=103.5, best_box=(0.0, 0.0, 9.0, 9.0), is_over=True)], 105.0)
     assert len(studio.of(Snapshot)) == 1
     studio.snap()
+    assert studio.kept[-1].box == BOX, "where the object was in the picture that is there"
     assert [order.at_mono_s for order in studio.of(Snapshot) if isinstance(order, Snapshot)] == [100.5, 103.5]
 
 
@@ -182,7 +185,7 @@ def test_a_clip_is_told_of_once_it_can_be_played_and_kept_when_it_has_ended(stud
     studio.write("Record", b"fragment")
     studio.album.step([MOMENT], 104.0)
     studio.album.step([MOMENT], 105.0)
-    assert studio.told == [("yard", ID, "clip")] and studio.kept == []
+    assert studio.told == [("yard", ID)] and studio.kept == []
     studio.album.hear(Recorded("yard", 7, ID, duration_s=21.0, size_bytes=8))
     assert [(file.path, file.size_bytes) for file in studio.kept] == [(f"yard/20261130/{ID}.mp4", 8)]
 

@@ -193,7 +193,7 @@ def test_an_event_keeps_its_best_moment():
 def test_speed_headway_and_media_come_along():
     yard = Yard()
     (event,) = yard.see_for(1, look(label="car", speed=Speed(40.0, 44.0))).events
-    yard.lives.note_media(event.id, has_snapshot=True)
+    yard.lives.note_snapshot(event.id, (1.0, 2.0, 3.0, 4.0))
     batch = yard.see_for(5, look(label="car", headway=Headway(1.5, 18.0)))
     assert kinds(batch) == ["update"]
     assert batch.events[0].speed == Speed(40.0, 44.0)
@@ -202,7 +202,7 @@ def test_speed_headway_and_media_come_along():
 
 
 def test_media_of_a_past_event_change_nothing():
-    Yard().lives.note_media("20261130T021305.123Z-yard-000000", has_clip=True)
+    Yard().lives.note_clip("20261130T021305.123Z-yard-000000")
 
 
 # --- ending ----------------------------------------------------------------------------------------------------------

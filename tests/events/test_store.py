@@ -208,12 +208,17 @@ def test_what_is_no_number_costs_that_event_alone(store, reader, told, number):
 def test_media_are_told_of_by_their_event_even_after_its_end(store, reader):
     last = ended(event(), Ending.GONE)
     keep(store, last)
-    store.note_media(MediaFile("yard/20261130/x.jpg", last.id, "snapshot", "yard", NIGHT, 4711))
+    box = (1.0, 2.0, 3.0, 4.0)
+    store.note_media(MediaFile("yard/20261130/x.jpg", last.id, "snapshot", "yard", NIGHT, 4711, box))
     store.note_media(MediaFile("yard/20261130/x.mp4", last.id, "clip", "yard", NIGHT, 47110))
     store.note_media(MediaFile("yard/20261130/y.mp4", "nobody", "clip", "yard", NIGHT, 1))
     found = reader.event(last.id)
     assert (found.has_snapshot, found.has_clip, found.revision) == (True, True, last.revision)
+    assert found.snapshot_box == box
     assert [(file.kind, file.size_bytes) for file in reader.media(last.id)] == [("clip", 47110), ("snapshot", 4711)]
+    store.forget_media([("yard/20261130/x.jpg", last.id)])
+    found = reader.event(last.id)
+    assert (found.has_snapshot, found.snapshot_box, found.has_clip) == (False, None, True)
 
 
 def test_what_an_earlier_life_left_open_is_closed_at_its_last_change(path, store, reader, told):

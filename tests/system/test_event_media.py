@@ -51,6 +51,7 @@ def test_each_event_has_its_picture_and_a_clip_that_plays_whatever_dies(
 
             wait_until(lambda: all(of(name) and all(each.has_snapshot for each in of(name)) for name in NAMES), said)
             for event in kept(database):
+                assert event.snapshot_box is not None
                 with av.open(str(path(event, "snapshot"))) as picture:
                     assert (picture.streams[0].width, picture.streams[0].height) == event.frame_wh
             first = of("cam-0")[0]

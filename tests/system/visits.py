@@ -116,7 +116,8 @@ def media_file(store: Store, event: Event, kind: MediaKind) -> Path:
 
 def _note(store: Store, event: Event, kind: MediaKind, path: Path) -> None:
     name = media_path(event.id, event.camera, kind)
-    store.note_media(MediaFile(name, event.id, kind, event.camera, event.started_at, path.stat().st_size))
+    box = event.best_box if kind == "snapshot" else None
+    store.note_media(MediaFile(name, event.id, kind, event.camera, event.started_at, path.stat().st_size, box))
 
 
 def fill_all(store: Store, cameras: Sequence[Watched], paths: Sequence[Path], times: Sequence[float]) -> list[Event]:
