@@ -58,8 +58,10 @@ class CaptureForce:
     def check_own(self, name: str, message: FromAnyChild) -> None:
         """Raise UntrustworthyError if a capture process speaks of what is not, and was not, its own."""
         cameras, mosaics = _named_in(message)
+        if not cameras and not mosaics:
+            return
         strange = (mosaics - set(self.mosaics(name))) | (cameras - self._cameras(name))
-        if strange and (strange := strange - self._formerly[name]):
+        if strange := strange - self._formerly[name]:
             raise UntrustworthyError(f"it reports {', '.join(sorted(strange))}, which it does not capture")
 
     def note_death(self, name: str) -> None:

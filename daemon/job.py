@@ -18,6 +18,7 @@ from daemon.devices import Device, DeviceKind, Plan, WorkerPlan
 from daemon.escalation import Grant
 from daemon.eventplan import EventsPlan, kept_s, plan_events
 from daemon.lifecycle import Policy
+from daemon.modelload import environ_of, load_of, visible
 from daemon.modelrun import ModelRun
 from daemon.placement import Owner, Wanted, find_homes
 from daemon.quota import DeviceMemory
@@ -36,7 +37,6 @@ ALLOCATOR = {"MALLOC_ARENA_MAX": "2", "MALLOC_MMAP_THRESHOLD_": "131072", "MALLO
 to 32 MiB once a picture was freed, so that free memory stays: eight small cameras that fail every few seconds took
 64 MiB where they take 52 with these. No cost in CPU time was found."""
 
-_NO_GPU = "-1"
 PRIORITIES = {"low": -1, "normal": 0, "high": 1}
 CAPTURE_START_S = 10.0
 DIGEST_CHARS = 12
@@ -196,7 +196,7 @@ def _config(kind: DeviceKind, run: ModelRun, settings: Settings) -> ConfigStatis
 
 def regrant(worker: Worker, grant: Grant, device: Device) -> Worker:
     """Return the worker with another grant; ``device`` is the one that the grant names, of the same kind."""
-    environ = {**worker.spec.environ, "CUDA_VISIBLE_DEVICES": _visible(device)}
+    environ = {**worker.spec.environ, "CUDA_VISIBLE_DEVICES": visible(device)}
     return Worker(
         replace(worker.spec, environ=environ, cores=device.core_ids),
         replace(worker.plan, device=device, limit_mib=grant.limit_mib),
@@ -278,10 +278,6 @@ def _threshold(camera: Camera, settings: Settings) -> float:
     return settings.model.score if camera.min_score is None else camera.min_score
 
 
-def _visible(device: Device) -> str:
-    return device.uuid if device.kind is DeviceKind.GPU else _NO_GPU
-
-
 def _worker(
     plan: WorkerPlan,
     settings: Settings,
@@ -292,35 +288,17 @@ def _worker(
     inherited: Mapping[str, str],
 ) -> Worker:
     """``share`` is how many mosaics are each worker's own: a larger batch would never come together."""
-    on_gpu = plan.device.kind is DeviceKind.GPU
-    environ = {
-        **inherited,
-        "CUDA_VISIBLE_DEVICES": _visible(plan.device),
-        # At 2 or more TensorFlow hides the evidence of how it died.
-        "TF_CPP_MIN_LOG_LEVEL": "1",
-        "OMP_NUM_THREADS": str(plan.threads),
-        # Keras, which builds the graph, writes its settings there; a service's user may have no home.
-        "KERAS_HOME": str(settings.state_dir / "keras"),
-    }
-    model, canvas = settings.model, settings.mosaic.canvas
-    load = Load(
-        engine=run.engine,
-        precision=run.precision,
-        input=run.input,
-        cfg=str(run.files.cfg),
-        weights=str(run.files.weights),
-        names=str(run.files.names),
-        cache_dir=str(settings.cache_folder),
-        canvas_wh=(canvas.width, canvas.height),
+    environ = environ_of(inherited, plan.device, threads=plan.threads, keras_home=settings.state_dir / "keras")
+    load = load_of(
+        run,
+        settings,
+        plan.device,
         batch=max(1, min(run.batch, share)),
         threads=plan.threads,
-        on_gpu=on_gpu,
+        # The lowest that any camera wants: each camera's own threshold is applied afterwards.
+        score=min([_threshold(camera, settings) for camera in roster.enabled] or [settings.model.score]),
         memory_mode=plan.memory_mode.value,
         memory_limit_mib=plan.limit_mib,
-        # The lowest that any camera wants: each camera's own threshold is applied afterwards.
-        score=max(0.01, min([_threshold(camera, settings) for camera in roster.enabled] or [model.score])),
-        iou=model.iou,
-        stale_s=settings.mosaic.stale_s,
     )
     spec = ChildSpec(plan.name, "worker", "inference.worker", environ, plan.device.core_ids)
     return Worker(spec, plan, load)

@@ -138,7 +138,7 @@ class Album:
         """Let clips of the events that are open go on, and see which can be played."""
         for moment in moments:
             event = self._events.get(moment.event)
-            if event is not None and event.is_recorded and not moment.is_stationary:
+            if event is not None and not moment.is_stationary:
                 self._go_on(moment, event, now_s)
         for id_, event in list(self._events.items()):
             if event.is_recorded and not event.has_clip:

@@ -13,11 +13,11 @@ from typing import Final
 
 from capture.layout import TILES
 from capture.lookmessages import Begin
-from capture.messages import Load
 from daemon import rostertext
 from daemon.analysis.lookers import Place
 from daemon.devices import Device, DeviceKind, find_devices, run_inventory
 from daemon.job import inherit
+from daemon.modelload import environ_of, load_of
 from daemon.modelrun import ModelRun, model_files, plan_runs
 from daemon.models.errors import ModelsError
 from daemon.problems import ConfigError, Problem, has_errors
@@ -30,7 +30,6 @@ from inference.engine import ModelFiles
 from inference.labels import LabelsError, read_labels
 
 MAX_PROCESSES: Final = 16
-NO_GPU: Final = "-1"
 NOBODY: Final = Camera("", Secret(""), "")
 """Of whom nothing is said: all labels, no rules."""
 
@@ -103,7 +102,7 @@ def places_of(
     devices = [device for device in there if device.kind is kind]
     cores, named = len(os.sched_getaffinity(0)), _one_thread_each(named)
     run = plan_runs(settings, devices[:1], named, mosaics=cores, say=say, environ=inherited)[kind]
-    score = max(0.01, min([site.min_score(name) for name in cameras], default=settings.model.score))
+    score = min([site.min_score(name) for name in cameras], default=settings.model.score)
     places: list[Place] = []
     for device in devices:
         count = 1 if kind is DeviceKind.GPU else max(1, (device.cores or cores) // run.threads)
@@ -124,33 +123,18 @@ def _one_thread_each(named: Mapping[str, WantedDevice]) -> dict[str, WantedDevic
 def _place(
     site: Site, run: ModelRun, device: Device, *, readers: int, score: float, inherited: Mapping[str, str]
 ) -> Place:
-    settings, is_gpu = site.settings, device.kind is DeviceKind.GPU
-    canvas = settings.mosaic.canvas
-    load = Load(
-        engine=run.engine,
-        precision=run.precision,
-        input=run.input,
-        cfg=str(run.files.cfg),
-        weights=str(run.files.weights),
-        names=str(run.files.names),
-        cache_dir=str(settings.cache_folder),
-        canvas_wh=(canvas.width, canvas.height),
+    load = load_of(
+        run,
+        site.settings,
+        device,
         batch=run.batch,
         threads=run.threads,
-        on_gpu=is_gpu,
+        score=score,
         memory_mode="growth",
         memory_limit_mib=None,
-        score=score,
-        iou=settings.model.iou,
-        stale_s=settings.mosaic.stale_s,
     )
-    environ = {
-        **inherited,
-        "CUDA_VISIBLE_DEVICES": device.uuid if is_gpu else NO_GPU,
-        "TF_CPP_MIN_LOG_LEVEL": "1",
-        "OMP_NUM_THREADS": str(run.threads),
-        "KERAS_HOME": str(settings.cache_folder / "keras"),
-    }
+    keras_home = site.settings.cache_folder / "keras"
+    environ = environ_of(inherited, device, threads=run.threads, keras_home=keras_home)
     return Place(environ, Begin(load, readers), device.core_ids)
 
 
