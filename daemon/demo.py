@@ -8,7 +8,6 @@ and the JSON Lines file. What is shown is decided in :mod:`daemon.demo_view`.
 import ctypes
 import http.client
 import json
-import os
 import signal
 import socket
 import subprocess
@@ -26,6 +25,7 @@ from rich.live import Live
 from capture.exits import ExitCode
 from daemon.demo_material import DemoError, DemoOptions, Material, find_material
 from daemon.demo_view import Outcome, after, exit_code, plain_line, reading, summary, view, with_lines
+from daemon.linetail import LineTail
 from daemon.metrics import parse
 
 _HTTP_PORT = 9109
@@ -126,31 +126,6 @@ def _tie_to_parent() -> None:
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPPING)
 
 
-class Tail:
-    """New whole lines of a file that may not be there yet, and that may be replaced by rotation."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._inode = 0
-        self._offset = 0
-        self._partial = b""
-
-    def read_lines(self) -> list[str]:
-        """Return the lines that were completed since the last call."""
-        try:
-            with self._path.open("rb") as file:
-                now = os.fstat(file.fileno())
-                if now.st_ino != self._inode or now.st_size < self._offset:
-                    self._inode, self._offset, self._partial = now.st_ino, 0, b""
-                file.seek(self._offset)
-                read = file.read()
-        except FileNotFoundError:
-            return []
-        self._offset += len(read)
-        *whole, self._partial = (self._partial + read).split(b"\n")
-        return [line.decode(errors="replace") for line in whole]
-
-
 def fetch_metrics(port: int, timeout_s: float = 2.0) -> str | None:
     """Return the text of ``/metrics``, None while nobody answers."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout_s)
@@ -231,11 +206,11 @@ def _run(
 def _waited(condition: Callable[[], bool], process: Process, wait_stop: Callable[[float], bool], out: TextIO) -> bool:
     """Wait until the condition holds, showing what the process says; return whether a stop came first."""
     deadline_s = time.monotonic() + _STARTS_WITHIN_S
-    said = Tail(process.log)
+    said = LineTail(process.log, from_start=True)
     while not condition():
         process.check()
-        for line in said.read_lines():
-            print(line, file=out, flush=True)
+        for line in said.read():
+            print(line.decode(errors="replace"), file=out, flush=True)
         if time.monotonic() > deadline_s:
             raise DemoError(f"{process.name} was not ready within {_STARTS_WITHIN_S:g} s")
         if wait_stop(0.1):
@@ -250,7 +225,7 @@ class Watch:
         self._seconds = options.seconds or float("inf")
         self._port = port
         self._out = out
-        self._tail = Tail(folder / "state" / "sightings.jsonl")
+        self._tail = LineTail(folder / "state" / "sightings.jsonl", from_start=True)
         base = f"http://127.0.0.1:{port}/"
         self._addresses = (f"live page: {base}, metrics: {base}metrics", f"settings, logs, sightings: {folder}")
         self._printed_s = float("-inf")
@@ -280,7 +255,7 @@ class Watch:
         """Look once."""
         if (text := fetch_metrics(self._port)) is not None:
             self.outcome = after(self.outcome, reading(parse(text), now_s))
-        self.outcome = with_lines(self.outcome, self._tail.read_lines())
+        self.outcome = with_lines(self.outcome, (line.decode(errors="replace") for line in self._tail.read()))
 
     def _show(self, live: Live | None, now_s: float) -> None:
         if live is not None:

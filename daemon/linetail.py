@@ -1,4 +1,4 @@
-"""What is appended to a file of lines, through its rotations: for whoever reads it while :mod:`events.linefile` writes.
+"""What is appended to a file of lines, through its rotations: for whoever reads it while another process writes.
 
 Changes nothing. The file may be missing, and come later.
 """
@@ -11,14 +11,14 @@ _READ_BYTES = 1 << 20
 
 
 class LineTail:
-    """The lines that come after the object was made. For one thread."""
+    """The lines that come after the object was made; with ``from_start`` those before, too. For one thread."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, from_start: bool = False) -> None:
         """Raises ``OSError`` for a file that must not be read."""
         self._path = path
         self._fd: int | None = None
         self._done_bytes = 0
-        if self._open():
+        if self._open() and not from_start:
             self._done_bytes = self._end_of_full_lines()
 
     def close(self) -> None:

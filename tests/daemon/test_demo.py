@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ import yaml
 from rich.console import Console
 
 from capture.exits import ExitCode
-from daemon.demo import Process, Tail, fetch_metrics, free_port, run, settings_text
+from daemon.demo import Process, fetch_metrics, free_port, run, settings_text
 from daemon.demo_material import DemoError, DemoOptions, Material, find_material
 from daemon.demo_view import (
     LATEST,
@@ -31,6 +32,7 @@ from daemon.demo_view import (
     view,
     with_lines,
 )
+from daemon.linetail import LineTail
 from daemon.metrics import parse
 
 CAMERAS = frozenset({"cam-1", "cam-2"})
@@ -265,22 +267,6 @@ def test_nobody_at_the_port_is_no_metrics_yet() -> None:
     assert fetch_metrics(free_port(0)) is None
 
 
-def test_tail_gives_whole_lines_once_and_follows_a_new_file(tmp_path: Path) -> None:
-    path = tmp_path / "lines"
-    tail = Tail(path)
-    assert tail.read_lines() == []
-    with path.open("a") as file:
-        file.write("one\ntw")
-        file.flush()
-        assert tail.read_lines() == ["one"]
-        file.write("o\n")
-    assert tail.read_lines() == ["two"]
-    assert tail.read_lines() == []
-    path.rename(tmp_path / "lines.old")
-    path.write_text("three\n")
-    assert tail.read_lines() == ["three"]
-
-
 def test_process_that_ends_early_shows_its_last_lines(tmp_path: Path) -> None:
     program = "print('first'); print('port is taken'); raise SystemExit(3)"
     process = Process("simulate", [sys.executable, "-c", program], tmp_path)
@@ -293,9 +279,9 @@ def test_process_that_ends_early_shows_its_last_lines(tmp_path: Path) -> None:
 def test_process_that_does_not_stop_is_killed(tmp_path: Path) -> None:
     program = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('deaf', flush=True); signal.pause()"
     process = Process("run", [sys.executable, "-c", program], tmp_path)
-    tail = Tail(tmp_path / "run.log")
-    while tail.read_lines() != ["deaf"]:
-        process.check()
+    with closing(LineTail(tmp_path / "run.log", from_start=True)) as tail:
+        while tail.read() != [b"deaf"]:
+            process.check()
     with pytest.raises(DemoError, match=r"run did not stop within 0\.1 s"):
         process.stop(0.1)
 

@@ -74,3 +74,20 @@ def test_a_half_line_that_is_cut_off_is_never_read(path: Path, writer: LineFile)
     with closing(LineTail(path)) as tail:
         writer.append([b"one\n"])
         assert tail.read() == [b"one"]
+
+
+def test_from_the_start_whole_lines_are_given_once_and_a_new_file_is_followed(tmp_path: Path) -> None:
+    path = tmp_path / "lines"
+    path.write_text("zero\n")
+    with closing(LineTail(path, from_start=True)) as tail:
+        assert tail.read() == [b"zero"]
+        with path.open("a") as file:
+            file.write("one\ntw")
+            file.flush()
+            assert tail.read() == [b"one"]
+            file.write("o\n")
+        assert tail.read() == [b"two"]
+        assert tail.read() == []
+        path.rename(tmp_path / "lines.old")
+        path.write_text("three\n")
+        assert tail.read() == [b"three"]
